@@ -1,0 +1,46 @@
+# add_mfn_plugin(NAME file SOURCES plugin.cc [LINK lib...] [SCHEMAS schema.json ...])
+#
+# Builds lib<NAME>.so as a plugin: everything hidden except the entry symbol, so that a library that
+# the plugin links (compression, TLS) cannot take over the same library in the host, nor the host's
+# in the plugin. Each SCHEMAS file becomes a C string constant in a generated header
+# "<stem>_json.h", as kSchemaJson-style constant `k_<stem>_json`, so that the schema can be read as a
+# file and still travels inside the plugin.
+set(MFN_SDK_DIR ${CMAKE_CURRENT_LIST_DIR}/.. CACHE INTERNAL "The SDK's folder")
+
+function(add_mfn_plugin)
+  cmake_parse_arguments(ARG "" "NAME" "SOURCES;LINK;SCHEMAS" ${ARGN})
+  set(target mfn_plugin_${ARG_NAME})
+  add_library(${target} MODULE ${ARG_SOURCES})
+  if(MFN_PLUGIN_OUTPUT_DIRECTORY)
+    set_target_properties(${target} PROPERTIES
+      LIBRARY_OUTPUT_DIRECTORY ${MFN_PLUGIN_OUTPUT_DIRECTORY})
+  endif()
+  set_target_properties(${target} PROPERTIES
+    PREFIX "" OUTPUT_NAME mfn-${ARG_NAME}
+    C_VISIBILITY_PRESET hidden CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+  target_include_directories(${target} PRIVATE ${MFN_SDK_DIR}/include)
+  target_link_libraries(${target} PRIVATE ${ARG_LINK})
+  if(TARGET mfn_warnings)
+    target_link_libraries(${target} PRIVATE mfn_warnings)
+  endif()
+  mfn_embed_schemas(${target} ${ARG_SCHEMAS})
+  target_link_options(${target} PRIVATE
+    -Wl,--version-script=${MFN_SDK_DIR}/cmake/plugin.map -Wl,--no-undefined-version
+    -Wl,-z,defs)
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${MFN_SDK_DIR}/cmake/plugin.map)
+endfunction()
+
+# Also usable for a test that compiles a plugin's sources directly.
+function(mfn_embed_schemas target)
+  foreach(schema ${ARGN})
+    get_filename_component(path ${schema} ABSOLUTE)
+    get_filename_component(stem ${schema} NAME_WE)
+    file(READ ${path} text)
+    set(MFN_SCHEMA_NAME ${stem})
+    set(MFN_SCHEMA_TEXT "${text}")
+    set(out ${CMAKE_CURRENT_BINARY_DIR}/${target}_schemas)
+    configure_file(${MFN_SDK_DIR}/cmake/schema.h.in ${out}/${stem}_json.h @ONLY)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${path})
+    target_include_directories(${target} PRIVATE ${out})
+  endforeach()
+endfunction()
