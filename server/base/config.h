@@ -1,0 +1,111 @@
+// The configuration as the server uses it: plain values, normalised from the operator's YAML.
+//
+// config_loader.h makes these from a file; RPC makes single ones. Every alias has been resolved and
+// every bound checked before one of these exists, so readers need not check again. Values only: no
+// ownership of anything, copied freely, not thread-safe to mutate.
+#ifndef MFN_SERVER_BASE_CONFIG_H_
+#define MFN_SERVER_BASE_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace mfn {
+
+enum class BackoffKind { kExponential, kLinear, kFixed, kImmediate, kNone };
+enum class JitterKind { kFull, kEqual, kQuarter, kNone };
+
+struct RetryConfig {
+  int max_retries = 3;  // attempts - 1; 0 to 100
+  BackoffKind backoff = BackoffKind::kExponential;
+  JitterKind jitter = JitterKind::kFull;
+  absl::Duration initial_delay = absl::Milliseconds(100);
+  double multiplier = 2.0;  // >= 1; exponential only
+  absl::Duration max_delay = absl::Seconds(10);
+};
+
+struct BreakerConfig {
+  bool enabled = true;
+  int threshold = 5;  // consecutive failures that open it; >= 1
+  double failure_ratio = 0.5;
+  absl::Duration ratio_window = absl::Seconds(30);
+  int ratio_min_calls = 10;
+  absl::Duration timeout = absl::Seconds(60);  // how long it stays open
+  int successes_to_close = 1;
+};
+
+// Which top-level list an instance stands in. A connector offers source and executor, a publisher
+// sink; a component that has both may stand in both lists as two instances.
+enum class InstanceRole { kConnector, kPublisher };
+
+enum class DeliveryGuarantee { kAtLeastOnce, kAtMostOnce };
+
+struct InstanceConfig {
+  std::string name;  // [a-z0-9][a-z0-9_-]{0,62}, unique among connectors and publishers
+  InstanceRole role = InstanceRole::kConnector;
+  std::string type;  // a component's type, "file"
+  bool enabled = true;
+  absl::Duration timeout = absl::Seconds(30);  // of one attempt
+  RetryConfig retry;
+  BreakerConfig breaker;
+  std::string config_json = "{}";  // config_data, a JSON object; may hold resolved secrets: never log it
+  // Publishers only.
+  DeliveryGuarantee delivery = DeliveryGuarantee::kAtLeastOnce;
+  int batch_size = 100;                                   // records per write; 1 to 10,000
+  absl::Duration batch_timeout = absl::Milliseconds(50);  // how long a batch waits to fill
+  // Where it stands in the file, for error messages; 0 when it came by RPC.
+  int line = 0;
+};
+
+enum class ProcessorKind { kSimulate, kPassthrough };
+
+struct SinkRef {
+  std::string publisher;  // name of a publisher instance
+  bool required = true;   // an optional one never stalls the others
+};
+
+struct PipelineConfig {
+  std::string name;    // as InstanceConfig::name, unique among pipelines
+  std::string source;  // name of a connector instance
+  ProcessorKind processor = ProcessorKind::kSimulate;
+  std::vector<SinkRef> sinks;  // at least one
+  // Name of a publisher that receives dead letters instead of the built-in store; empty: the store.
+  std::string dead_letter_publisher;
+  bool autostart = true;
+  int workers = 0;  // simulation threads; 0: one per core
+  // In-flight bounds: records read and not yet acked.
+  int max_in_flight_records = 1024;
+  int64_t max_in_flight_bytes = 64 << 20;
+  int line = 0;
+};
+
+struct TlsConfig {
+  std::string cert_file, key_file;  // PEM; both or neither
+  std::string client_ca_file;       // not empty: clients must present a certificate signed by it
+};
+
+struct ServerConfig {
+  std::string listen = "127.0.0.1:50051";  // host:port or unix:path; port 0 picks a free one
+  TlsConfig tls;
+  std::vector<std::string> api_keys;  // secrets
+  bool api_key_required = false;
+  bool rate_limit_enabled = false;
+  double rate_limit_per_second = 100;  // per key (or peer) and method
+  std::string state_dir = "mfnd-state";
+  std::vector<std::string> plugin_dirs;  // default: "plugins" beside the binary's folder
+  absl::Duration drain_timeout = absl::Seconds(30);
+  int max_concurrent_simulations = 0;  // 0: one per core
+};
+
+struct Config {
+  ServerConfig server;
+  std::vector<InstanceConfig> connectors;
+  std::vector<InstanceConfig> publishers;
+  std::vector<PipelineConfig> pipelines;
+};
+
+}  // namespace mfn
+
+#endif  // MFN_SERVER_BASE_CONFIG_H_
