@@ -15,7 +15,8 @@
 namespace mfn::engine {
 
 // The classes of failure of the numeric model (section 3.7), and two of our own for work that was
-// stopped or is too large. Everything but kNumericalInstability and kCancelled is the caller's input.
+// stopped or is too large. Everything but kNumericalInstability and kCancelled is the caller's
+// input.
 enum class ErrorKind {
   kInvalidArgument,       // ValueError
   kOutOfRange,            // ValueOutOfRange: one parameter outside [min, max]

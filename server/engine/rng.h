@@ -25,8 +25,8 @@ SeedExpansion ExpandSeed(const Seed& seed);
 
 // One stream of random numbers. Not safe for use by two threads at once; copying forks the stream.
 //
-// Draws consume whole 64-bit words, except the bounded integers with n <= 2^32, which consume 32-bit
-// halves: the second half of a word stays buffered until the next such draw.
+// Draws consume whole 64-bit words, except the bounded integers with n <= 2^32, which consume
+// 32-bit halves: the second half of a word stays buffered until the next such draw.
 class Generator {
  public:
   explicit Generator(const Seed& seed);

@@ -13,8 +13,8 @@ namespace mfn::engine {
 
 inline constexpr size_t kSumChunk = 8192;
 
-// pw(): pairwise sum of element(begin) .. element(begin + n - 1). `element` maps an index to a double;
-// it lets a caller sum squares or differences without writing them to memory first.
+// pw(): pairwise sum of element(begin) .. element(begin + n - 1). `element` maps an index to a
+// double; it lets a caller sum squares or differences without writing them to memory first.
 template <typename Element>
 double PairwiseSumOf(size_t begin, size_t n, const Element& element) {
   if (n < 8) {

@@ -1,0 +1,129 @@
+// The 18 features of a field or of a history of fields (numeric model, section 5). They are streamed:
+// frames are given one after the other, and no history is kept.
+
+#ifndef MFN_SERVER_ENGINE_FEATURES_H_
+#define MFN_SERVER_ENGINE_FEATURES_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "server/engine/error.h"
+
+namespace mfn::engine {
+
+inline constexpr size_t kFeatureCount = 18;
+
+struct FeatureConfig {
+  int64_t min_box_size = 2;             // >= 1
+  std::optional<int64_t> max_box_size;  // absent: from the grid size
+  int64_t num_scales = 5;               // >= 2
+  double threshold_low_mv = -60.0;
+  double threshold_med_mv = -50.0;
+  double threshold_high_mv = -40.0;
+  double stability_threshold_mv = 0.001;
+  int64_t stability_window = 10;
+  int64_t connectivity = 4;  // 4 or 8
+
+  // The extractor's own checks: kInvalidArgument (and kResourceExhausted for num_scales > 1024).
+  Expected<void> Validate() const;
+  // The stricter twin, which the extractor does not call: Validate, and num_scales <= 20,
+  // thresholds ascending within [-100, 50], max_box_size >= min_box_size, window >= 1, stability
+  // threshold >= 0.
+  Expected<void> ValidateStrict() const;
+};
+
+// Members in output order; units in the comments. The names in output are those of kFeatureNames.
+struct Features {
+  double d_box = 0.0;             // box-counting dimension of the active cells, 0 if undefined
+  double d_r2 = 0.0;              // [0, 1]
+  double v_min = 0.0;             // mV
+  double v_max = 0.0;             // mV
+  double v_mean = 0.0;            // mV
+  double v_std = 0.0;             // mV
+  double v_skew = 0.0;
+  double v_kurt = 0.0;            // excess
+  double dv_mean = 0.0;           // mV/step
+  double dv_max = 0.0;            // mV/step
+  int64_t t_stable = 0;           // steps
+  double e_trend = 0.0;           // mV^2/step
+  double f_active = 0.0;          // [0, 1]
+  int64_t n_clusters_low = 0;
+  int64_t n_clusters_med = 0;
+  int64_t n_clusters_high = 0;
+  int64_t max_cluster_size = 0;   // cells
+  double cluster_size_std = 0.0;  // cells
+
+  std::array<double, kFeatureCount> ToArray() const;
+};
+
+inline constexpr std::array<std::string_view, kFeatureCount> kFeatureNames = {
+    "D_box",          "D_r2",           "V_min",           "V_max",            "V_mean",
+    "V_std",          "V_skew",         "V_kurt",          "dV_mean",          "dV_max",
+    "T_stable",       "E_trend",        "f_active",        "N_clusters_low",   "N_clusters_med",
+    "N_clusters_high", "max_cluster_size", "cluster_size_std"};
+
+// Not safe for use by two threads at once. Holds a few arrays of one frame, whatever the number of
+// frames; AddFrame allocates nothing after the first.
+class FeatureAccumulator {
+ public:
+  // grid_size >= 1; errors of FeatureConfig::Validate.
+  static Expected<FeatureAccumulator> Create(int64_t grid_size, const FeatureConfig& config = {});
+
+  // One frame, N * N values in volt, row-major. A wrong size is kInvalidArgument. NaN is accepted
+  // and ends up in the features, as in the reference.
+  Expected<void> AddFrame(std::span<const double> frame_v);
+
+  // The features of all frames so far; static ones are those of the last frame. kInvalidArgument if
+  // there was no frame. More frames may follow.
+  Expected<Features> Finish() const;
+
+  int64_t frames() const { return frames_; }
+
+ private:
+  FeatureAccumulator(int64_t grid_size, const FeatureConfig& config);
+
+  void AddChange(std::span<const double> frame_v);
+  void ScanStability();
+  void AddEnergy(std::span<const double> frame_v);
+
+  FeatureConfig config_;
+  int64_t grid_size_ = 0;
+  int64_t frames_ = 0;
+  std::vector<double> last_v_;   // the last frame, volt
+  std::vector<double> change_;   // |H(t+1) - H(t)| of the last two frames, mV
+  std::vector<double> pending_;  // changes that do not fill a chunk of the sum yet
+  double change_sum_ = 0.0;      // full chunks, which run across frame borders
+  double change_max_ = 0.0;
+  int64_t stable_run_ = 0;
+  std::optional<int64_t> stable_at_;
+  double energy_mean_ = 0.0;       // of E(t), mV^2
+  double energy_covariance_ = 0.0;  // sum of (t - mean t) (E - mean E)
+};
+
+// Convenience: a history of T frames, frame-major, T * N * N values in volt. T = 1 is one field.
+Expected<Features> ExtractFeatures(std::span<const double> frames_v, int64_t num_frames,
+                                   int64_t grid_size, const FeatureConfig& config = {});
+
+// Section 5.5: what looks wrong in a set of features, one sentence each; empty if nothing does.
+// `strict` narrows the accepted D_box from [0, 2.5] to [1.4, 1.9].
+std::vector<std::string> FeatureWarnings(const Features& features, bool strict = false);
+
+// Section 5.5: D_box alone. threshold in volt.
+Expected<double> FractalDimension(std::span<const double> field_v, int64_t grid_size,
+                                  int64_t num_scales = 8, double threshold_v = -0.060);
+
+// Section 5.5: statistics in mV.
+struct FieldStatisticsMv {
+  double min = 0.0, max = 0.0, mean = 0.0, std = 0.0;
+};
+Expected<FieldStatisticsMv> FieldStatisticsInMv(std::span<const double> field_v);
+
+}  // namespace mfn::engine
+
+#endif  // MFN_SERVER_ENGINE_FEATURES_H_

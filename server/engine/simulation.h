@@ -1,0 +1,115 @@
+// One field simulation that is advanced step by step (numeric model, sections 3.2 to 3.4). Running
+// to an end with statistics and features is in run.h.
+
+#ifndef MFN_SERVER_ENGINE_SIMULATION_H_
+#define MFN_SERVER_ENGINE_SIMULATION_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "server/engine/config.h"
+#include "server/engine/error.h"
+#include "server/engine/rng.h"
+
+namespace mfn::engine {
+
+// Cell-steps for the last two: a cell counts again in every step.
+struct Counters {
+  int64_t steps_computed = 0;
+  int64_t growth_events = 0;
+  int64_t turing_activations = 0;
+  int64_t clamping_events = 0;
+  bool operator==(const Counters&) const = default;
+};
+
+// The state after a step. Arrays are N x N, row-major; they are valid during the call only.
+struct StepView {
+  int64_t step = 0;                   // 1 after the first step
+  int64_t grid_size = 0;              // N
+  std::span<const double> field;      // V, volt
+  std::span<const double> activator;  // A
+  std::span<const double> inhibitor;  // I
+  Counters counters;
+};
+
+// Called after each step; false ends the run without error. Must not throw.
+using StepObserver = std::function<bool(const StepView&)>;
+// Polled before each step; true ends the run with kCancelled. Must not throw.
+using CancelCheck = std::function<bool()>;
+
+// A caller's initial state. `field` must have N * N finite values; `activator` and `inhibitor` may
+// be empty. Nothing is drawn for a field that is given; one that is not is drawn as usual (A before
+// I), from `generator` if there is one, else from the start of the seed's stream. So the spans and
+// the generator() of a simulation, taken at any step, continue it exactly.
+struct InitialState {
+  std::span<const double> field;
+  std::span<const double> activator;
+  std::span<const double> inhibitor;
+  std::optional<Generator> generator;
+};
+
+// Owns its arrays and its generator. Not safe for use by two threads at once; instances are
+// independent. Nothing throws; a step allocates nothing.
+class Simulation {
+ public:
+  // Checks with ValidateEngine, draws the initial state. The steps of the configuration do not
+  // matter here: the caller decides how far to go.
+  static Expected<std::unique_ptr<Simulation>> Create(const SimulationConfig& config);
+  // Errors besides those of Create: kInvalidArgument on "initial_field", "initial_activator" or
+  // "initial_inhibitor" for a wrong size or a value that is not finite.
+  static Expected<std::unique_ptr<Simulation>> CreateFrom(const SimulationConfig& config,
+                                                          const InitialState& initial);
+
+  // An empty simulation, to be Reset before use; Step fails until then.
+  Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
+
+  // Starts over with another configuration and keeps the memory if it is large enough. After an
+  // error the simulation is empty. `initial` must not refer to this simulation's own arrays.
+  Expected<void> Reset(const SimulationConfig& config);
+  Expected<void> Reset(const SimulationConfig& config, const InitialState& initial);
+
+  // One step. kNumericalInstability if check_stability found NaN or infinity: field is "field",
+  // "activator" or "inhibitor", with the zero-based step and the number of cells; every further
+  // step repeats that error.
+  Expected<void> Step();
+
+  // Up to `steps` steps; returns how many were done in this call (fewer if the observer ended it).
+  // Either function may be empty. On kCancelled the state is that after the last full step, and
+  // stepping may go on.
+  Expected<int64_t> Run(int64_t steps, const StepObserver& observer = {},
+                        const CancelCheck& cancel = {});
+
+  const SimulationConfig& config() const { return config_; }  // seed always set
+  const Seed& seed() const { return *config_.seed; }          // the one in effect
+  int64_t grid_size() const { return config_.grid_size; }
+  const Counters& counters() const { return counters_; }
+  std::span<const double> field() const { return field_; }  // volt
+  std::span<const double> activator() const { return activator_; }
+  std::span<const double> inhibitor() const { return inhibitor_; }
+  const Generator& generator() const { return generator_; }
+  StepView view() const;
+
+ private:
+  Expected<void> Start(const SimulationConfig& config, const InitialState* initial);
+  Error Instability(int64_t field, int64_t activator, int64_t inhibitor) const;
+
+  SimulationConfig config_;
+  Generator generator_;
+  Counters counters_;
+  double jitter_sd_ = 0.0;
+  bool ready_ = false;
+  std::optional<Error> failure_;
+  std::vector<double> field_, activator_, inhibitor_;
+  // Where the kernel writes the next state; swapped with the above after each step.
+  std::vector<double> next_field_, next_activator_, next_inhibitor_;
+};
+
+}  // namespace mfn::engine
+
+#endif  // MFN_SERVER_ENGINE_SIMULATION_H_
