@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Ratios of mfnd to its yardsticks, measured in turn (A B A B ...) so that a noisy machine hits both.
+
+    tests/bench/run.py rpc        unary calls per second against a bare gRPC echo; server and client
+                                  pinned to different cores
+    tests/bench/run.py pipeline   simulations per second from files to a file against the engine alone
+    tests/bench/run.py smoke      both, once and small: do they work?
+
+Prints every round and the medians. Only the ratio means anything beyond this machine.
+"""
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+os.environ.setdefault("MFN_ROOT", str(ROOT))
+os.environ.setdefault("MFN_BUILD", str(ROOT / "build" / "release"))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+import mfnd  # noqa: E402  (its folder has just been named)
+
+BENCH = mfnd.BUILD / "bench"
+SERVER = 'server: {listen: "127.0.0.1:0", state_dir: "{dir}/state", plugin_dirs: ["{plugins}"]}\n'
+
+
+def pinned(core):
+    """The start of a command line that stays on one core, where there is more than one."""
+    return ["taskset", "-c", str(core)] if os.cpu_count() > 1 else []
+
+
+def load(address, what, calls, streams):
+    done = subprocess.run([*pinned(1), BENCH / "rpc_bench", "load", address, what, str(calls), str(streams)],
+                          capture_output=True, text=True, timeout=300, check=True)
+    rate, size = done.stdout.split()
+    return float(rate), int(size)
+
+
+def bench_rpc(calls=20000, rounds=7, streams=8):
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="mfn-bench-"))
+    server = mfnd.Mfnd(SERVER, directory=folder)
+    echo = None
+    try:
+        server.start()
+        for task in os.listdir("/proc/%d/task" % server.process.pid):
+            subprocess.run(["taskset", "-a", "-p", "-c", "0", task], capture_output=True)
+        size = load(server.address, "run", 1, 1)[1]
+        echo = subprocess.Popen([*pinned(0), BENCH / "rpc_bench", "serve", folder / "echo-port", str(size)])
+        mfnd.wait_until(lambda: (folder / "echo-port").exists(), "the echo server")
+        address = "127.0.0.1:" + (folder / "echo-port").read_text()
+        ratios = []
+        for k in range(rounds):
+            bare, _ = load(address, "echo", calls, streams)
+            ours, _ = load(server.address, "run", calls, streams)
+            ratios.append(ours / bare)
+            print("round %d: echo %8.0f/s  run %8.0f/s  ratio %.3f" % (k + 1, bare, ours, ratios[-1]), flush=True)
+        print("unary calls against a bare echo with replies of %d bytes: median ratio %.3f (%.3f to %.3f)"
+              % (size, statistics.median(ratios), min(ratios), max(ratios)))
+    finally:
+        if echo:
+            echo.kill()
+            echo.wait()
+        server.__exit__(None, None, None)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+PIPELINE = SERVER + """
+connectors:
+  - {name: inbox, connector_type: file, config_data: {path: "{dir}/inbox", mode: once, afterwards: leave}}
+publishers:
+  - {name: outbox, publisher_type: file, config_data: {path: "{dir}/outbox", format: jsonl, filename: results.jsonl}}
+pipelines:
+  - {name: main, source: inbox, sinks: [outbox], autostart: false}
+"""
+
+
+def pipeline_rate(count, grid, steps, lines_per_file):
+    """Simulations per second from start of the pipeline until every result is in its file, durably."""
+    with mfnd.Mfnd(PIPELINE) as server:
+        inbox = server.dir / "inbox"
+        inbox.mkdir(exist_ok=True)
+        for first in range(0, count, lines_per_file):
+            rows = ['{"request_id": "%d", "seed": %d, "grid_size": %d, "steps": %d}\n' % (k, k, grid, steps)
+                    for k in range(first, min(count, first + lines_per_file))]
+            (inbox / ("%06d.%s" % (first, "json" if lines_per_file == 1 else "jsonl"))).write_text("".join(rows))
+        old = time.time() - 60  # settled long ago: the source need not wait to see whether they still grow
+        for path in inbox.iterdir():
+            os.utime(path, (old, old))
+        started = time.monotonic()
+        server.call("mfn.v1.PipelineService/StartPipeline", {"name": "pipelines/main"})
+        results = server.dir / "outbox" / "results.jsonl"
+
+        def written():
+            return results.exists() and results.read_bytes().count(b"\n") >= count
+
+        mfnd.wait_until(written, "%d results" % count, 600)
+        return count / (time.monotonic() - started)
+
+
+def bench_pipeline(count=6000, grid=64, steps=64, rounds=5):
+    threads = os.cpu_count()
+    for label, lines in (("one request a file", 1), ("500 requests a file", 500)):
+        ratios = []
+        for k in range(rounds):
+            alone = float(subprocess.run([BENCH / "engine_alone", str(count), str(grid), str(steps), str(threads)],
+                                         capture_output=True, text=True, check=True).stdout)
+            ours = pipeline_rate(count, grid, steps, lines)
+            ratios.append(ours / alone)
+            print("round %d: engine alone %7.1f/s  file to file %7.1f/s  ratio %.3f" % (k + 1, alone, ours, ratios[-1]),
+                  flush=True)
+        print("%s, %d x %d, %d steps, %d threads: median ratio %.3f (%.3f to %.3f)"
+              % (label, grid, grid, steps, threads, statistics.median(ratios), min(ratios), max(ratios)))
+
+
+if __name__ == "__main__":
+    what = sys.argv[1] if len(sys.argv) > 1 else ""
+    if what == "rpc":
+        bench_rpc()
+    elif what == "pipeline":
+        bench_pipeline()
+    elif what == "smoke":
+        bench_rpc(calls=200, rounds=1)
+        bench_pipeline(count=50, grid=16, steps=8, rounds=1)
+    else:
+        sys.exit(__doc__)
