@@ -1,5 +1,5 @@
-// The configuration of a field simulation, its defaults, and the checks it must pass (numeric model,
-// sections 3.1 and 3.7).
+// The configuration of a field simulation, its defaults, and the checks it must pass (numeric
+// model, sections 3.1 and 3.7).
 
 #ifndef MFN_SERVER_ENGINE_CONFIG_H_
 #define MFN_SERVER_ENGINE_CONFIG_H_
@@ -28,26 +28,27 @@ inline constexpr int64_t kMaxGridSize = 1024;
 
 // Ranges in the comments are those of ValidateEngine.
 struct SimulationConfig {
-  int64_t grid_size = 64;          // N: the grid is N x N; [4, 1024]
-  int64_t steps = 64;              // T; >= 0 here, >= 1 in ValidateRun
-  double alpha = 0.18;             // diffusion of the potential; [0.05, 0.25)
-  double spike_probability = 0.25; // per step; [0, 1]
+  int64_t grid_size = 64;           // N: the grid is N x N; [4, 1024]
+  int64_t steps = 64;               // T; >= 0 here, >= 1 in ValidateRun
+  double alpha = 0.18;              // diffusion of the potential; [0.05, 0.25)
+  double spike_probability = 0.25;  // per step; [0, 1]
   bool turing_enabled = true;
-  double turing_threshold = 0.75;  // [0.5, 0.95]
+  double turing_threshold = 0.75;   // [0.5, 0.95]
   bool quantum_jitter = false;
-  double jitter_var = 0.0005;      // V^2; [0, 0.01], checked even without jitter
-  double d_activator = 0.1;        // [0.01, 0.25)
-  double d_inhibitor = 0.05;       // [0.01, 0.25)
-  double r_activator = 0.01;       // [0.001, 0.1]
-  double r_inhibitor = 0.02;       // [0.001, 0.1]
+  double jitter_var = 0.0005;       // V^2; [0, 0.01], checked even without jitter
+  double d_activator = 0.1;         // [0.01, 0.25)
+  double d_inhibitor = 0.05;        // [0.01, 0.25)
+  double r_activator = 0.01;        // [0.001, 0.1]
+  double r_inhibitor = 0.02;        // [0.001, 0.1]
   Boundary boundary = Boundary::kPeriodic;
-  bool check_stability = true;     // look for NaN and infinity after every step
-  std::optional<Seed> seed;        // absent: one is drawn, and reported by the run
+  bool check_stability = true;      // look for NaN and infinity after every step
+  std::optional<Seed> seed;         // absent: one is drawn, and reported by the run
 };
 
 // The checks of the engine object alone, in the order of section 3.7 (rows 2 to 4). Errors are
-// kOutOfRange or kStability. A NaN in alpha, d_activator or d_inhibitor passes, as in the reference,
-// and shows up as kNumericalInstability in the first step; CheckLimits refuses it at the door.
+// kOutOfRange or kStability; a negative `steps` is kInvalidArgument. A NaN in alpha, d_activator or
+// d_inhibitor passes, as in the reference, and shows up as kNumericalInstability in the first step;
+// CheckLimits refuses it at the door.
 Expected<void> ValidateEngine(const SimulationConfig& config);
 
 // The checks of a run: the outer configuration object (row 1, kInvalidArgument), then

@@ -1,5 +1,5 @@
-// The 18 features of a field or of a history of fields (numeric model, section 5). They are streamed:
-// frames are given one after the other, and no history is kept.
+// The 18 features of a field or of a history of fields (numeric model, section 5). They are
+// streamed: frames are given one after the other, and no history is kept.
 
 #ifndef MFN_SERVER_ENGINE_FEATURES_H_
 #define MFN_SERVER_ENGINE_FEATURES_H_
@@ -18,6 +18,8 @@
 namespace mfn::engine {
 
 inline constexpr size_t kFeatureCount = 18;
+// A field larger than any simulation, whose arrays still fit into memory.
+inline constexpr int64_t kMaxFeatureGridSize = 16384;
 
 struct FeatureConfig {
   int64_t min_box_size = 2;             // >= 1

@@ -13,6 +13,7 @@
 
 #include "server/engine/config.h"
 #include "server/engine/error.h"
+#include "server/engine/kernel.h"
 #include "server/engine/rng.h"
 
 namespace mfn::engine {
@@ -65,7 +66,7 @@ class Simulation {
                                                           const InitialState& initial);
 
   // An empty simulation, to be Reset before use; Step fails until then.
-  Simulation();
+  Simulation() = default;
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
 
@@ -85,8 +86,8 @@ class Simulation {
   Expected<int64_t> Run(int64_t steps, const StepObserver& observer = {},
                         const CancelCheck& cancel = {});
 
-  const SimulationConfig& config() const { return config_; }  // seed always set
-  const Seed& seed() const { return *config_.seed; }          // the one in effect
+  // The seed of the configuration is always the one in effect.
+  const SimulationConfig& config() const { return config_; }
   int64_t grid_size() const { return config_.grid_size; }
   const Counters& counters() const { return counters_; }
   std::span<const double> field() const { return field_; }  // volt
@@ -97,16 +98,19 @@ class Simulation {
 
  private:
   Expected<void> Start(const SimulationConfig& config, const InitialState* initial);
-  Error Instability(int64_t field, int64_t activator, int64_t inhibitor) const;
+  Expected<void> Allocate();
+  void FillInitial(const InitialState* initial);
+  void CheckStability(const StepCounts& counts);
 
   SimulationConfig config_;
-  Generator generator_;
+  KernelParams params_;
+  Generator generator_{uint64_t{0}};
   Counters counters_;
-  double jitter_sd_ = 0.0;
   bool ready_ = false;
   std::optional<Error> failure_;
   std::vector<double> field_, activator_, inhibitor_;
-  // Where the kernel writes the next state; swapped with the above after each step.
+  // Where the kernel writes the next state; swapped with the above after each step. Without
+  // turing_enabled the chemistry stands still and needs no second pair.
   std::vector<double> next_field_, next_activator_, next_inhibitor_;
 };
 

@@ -1,0 +1,204 @@
+// The life of one simulation: initial state, steps, errors.
+
+#include "server/engine/simulation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <new>
+#include <string>
+#include <utility>
+
+namespace mfn::engine {
+namespace {
+
+Expected<void> CheckInitial(const char* name, std::span<const double> values, size_t cells,
+                            int64_t grid_size) {
+  if (values.size() != cells) {
+    Error error = InvalidArgument(
+        name, std::string(name) + " has " + std::to_string(values.size()) + " values, must have " +
+                  std::to_string(cells) + " (grid_size " + std::to_string(grid_size) +
+                  " squared)");
+    error.count = static_cast<int64_t>(values.size());
+    return error;
+  }
+  for (size_t k = 0; k < values.size(); ++k) {
+    if (std::isfinite(values[k])) continue;
+    Error error = InvalidArgument(name, std::string(name) + "[" + std::to_string(k) + "] is " +
+                                            FormatDouble(values[k]) + ", must be finite");
+    error.value = values[k];
+    return error;
+  }
+  return {};
+}
+
+Expected<void> CheckInitial(const InitialState& initial, int64_t grid_size) {
+  const size_t cells = static_cast<size_t>(grid_size * grid_size);
+  if (auto field = CheckInitial("initial_field", initial.field, cells, grid_size); !field.ok()) {
+    return field;
+  }
+  if (!initial.activator.empty()) {
+    auto activator = CheckInitial("initial_activator", initial.activator, cells, grid_size);
+    if (!activator.ok()) return activator;
+  }
+  if (initial.inhibitor.empty()) return {};
+  return CheckInitial("initial_inhibitor", initial.inhibitor, cells, grid_size);
+}
+
+KernelParams ParamsOf(const SimulationConfig& config) {
+  KernelParams params;
+  params.boundary = config.boundary;
+  params.alpha = config.alpha;
+  params.turing_enabled = config.turing_enabled;
+  params.turing_threshold = config.turing_threshold;
+  params.d_activator = config.d_activator;
+  params.d_inhibitor = config.d_inhibitor;
+  params.r_activator = config.r_activator;
+  params.r_inhibitor = config.r_inhibitor;
+  params.quantum_jitter = config.quantum_jitter;
+  params.jitter_sd = std::sqrt(config.jitter_var);
+  return params;
+}
+
+}  // namespace
+
+Expected<std::unique_ptr<Simulation>> Simulation::Create(const SimulationConfig& config) {
+  auto simulation = std::make_unique<Simulation>();
+  if (auto reset = simulation->Reset(config); !reset.ok()) return reset.error();
+  return simulation;
+}
+
+Expected<std::unique_ptr<Simulation>> Simulation::CreateFrom(const SimulationConfig& config,
+                                                             const InitialState& initial) {
+  auto simulation = std::make_unique<Simulation>();
+  if (auto reset = simulation->Reset(config, initial); !reset.ok()) return reset.error();
+  return simulation;
+}
+
+Expected<void> Simulation::Reset(const SimulationConfig& config) { return Start(config, nullptr); }
+
+Expected<void> Simulation::Reset(const SimulationConfig& config, const InitialState& initial) {
+  return Start(config, &initial);
+}
+
+Expected<void> Simulation::Start(const SimulationConfig& config, const InitialState* initial) {
+  ready_ = false;
+  failure_.reset();
+  counters_ = {};
+  if (auto valid = ValidateEngine(config); !valid.ok()) return valid;
+  if (initial != nullptr) {
+    if (auto valid = CheckInitial(*initial, config.grid_size); !valid.ok()) return valid;
+  }
+  config_ = config;
+  if (!config_.seed) config_.seed = RandomSeed();
+  params_ = ParamsOf(config_);
+  const bool given_generator = initial != nullptr && initial->generator.has_value();
+  generator_ = given_generator ? *initial->generator : Generator(*config_.seed);
+  if (auto memory = Allocate(); !memory.ok()) return memory;
+  FillInitial(initial);
+  ready_ = true;
+  return {};
+}
+
+Expected<void> Simulation::Allocate() {
+  const size_t cells = static_cast<size_t>(config_.grid_size * config_.grid_size);
+  try {
+    for (auto* array : {&field_, &activator_, &inhibitor_, &next_field_}) array->resize(cells);
+    if (config_.turing_enabled) {
+      for (auto* array : {&next_activator_, &next_inhibitor_}) array->resize(cells);
+    }
+  } catch (const std::bad_alloc&) {
+    Error error;
+    error.kind = ErrorKind::kResourceExhausted;
+    error.field = "grid_size";
+    error.message = "not enough memory for grid_size " + std::to_string(config_.grid_size);
+    return error;
+  }
+  return {};
+}
+
+// Draws in the order of section 3.2 what the caller did not give.
+void Simulation::FillInitial(const InitialState* initial) {
+  const InitialState none;
+  const InitialState& given = initial != nullptr ? *initial : none;
+  if (given.field.empty()) {
+    generator_.FillNormal(field_, kInitialMeanV, kInitialSdV);
+  } else {
+    std::copy(given.field.begin(), given.field.end(), field_.begin());
+  }
+  for (auto [values, array] : {std::pair{given.activator, &activator_},
+                               std::pair{given.inhibitor, &inhibitor_}}) {
+    if (values.empty()) {
+      generator_.FillUniform(*array, 0.0, kInitialChemicalMax);
+    } else {
+      std::copy(values.begin(), values.end(), array->begin());
+    }
+  }
+}
+
+Expected<void> Simulation::Step() {
+  if (!ready_) return InvalidArgument("", "the simulation has no configuration: Reset it first");
+  if (failure_) return *failure_;
+  const size_t n = static_cast<size_t>(config_.grid_size);
+  const bool spike = AddSpike(config_.spike_probability, n, field_.data(), generator_);
+  const KernelState state = {n,
+                             field_.data(),
+                             activator_.data(),
+                             inhibitor_.data(),
+                             next_field_.data(),
+                             next_activator_.data(),
+                             next_inhibitor_.data()};
+  const StepCounts counts = StepField(params_, state, generator_);
+  field_.swap(next_field_);
+  if (config_.turing_enabled) {
+    activator_.swap(next_activator_);
+    inhibitor_.swap(next_inhibitor_);
+  }
+  counters_.growth_events += spike ? 1 : 0;
+  counters_.turing_activations += counts.turing_activations;
+  counters_.clamping_events += counts.clamping_events;
+  if (config_.check_stability) CheckStability(counts);
+  ++counters_.steps_computed;
+  if (failure_) return *failure_;
+  return {};
+}
+
+void Simulation::CheckStability(const StepCounts& counts) {
+  const std::pair<const char*, int64_t> fields[] = {{"field", counts.field_nan},
+                                                    {"activator", counts.activator_nan},
+                                                    {"inhibitor", counts.inhibitor_nan}};
+  for (const auto& [name, count] : fields) {
+    if (count == 0) continue;
+    Error error;
+    error.kind = ErrorKind::kNumericalInstability;
+    error.field = name;
+    error.step = counters_.steps_computed;
+    error.count = count;
+    error.message = std::string(name) + " has " + std::to_string(count) + " NaN cells after step " +
+                    std::to_string(counters_.steps_computed);
+    failure_ = std::move(error);
+    return;
+  }
+}
+
+Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
+                                  const CancelCheck& cancel) {
+  for (int64_t done = 0; done < steps; ++done) {
+    if (cancel && cancel()) {
+      Error error;
+      error.kind = ErrorKind::kCancelled;
+      error.step = counters_.steps_computed;
+      error.message =
+          "cancelled after " + std::to_string(counters_.steps_computed) + " steps were computed";
+      return error;
+    }
+    if (auto step = Step(); !step.ok()) return step.error();
+    if (observer && !observer(view())) return done + 1;
+  }
+  return steps > 0 ? steps : 0;
+}
+
+StepView Simulation::view() const {
+  return {counters_.steps_computed, config_.grid_size, field_, activator_, inhibitor_, counters_};
+}
+
+}  // namespace mfn::engine
