@@ -1,12 +1,15 @@
-// The messages of a pipeline: requests as they come in (proto3 JSON of mfn.v1.SimulationRequest), what the engine is given,
-// and results as they go out (proto3 JSON of mfn.v1.SimulationResult, snake_case). gRPC uses the parts in the middle.
+// The messages of a pipeline: requests as they come in (proto3 JSON of mfn.v1.SimulationRequest),
+// what the engine is given, and results as they go out (proto3 JSON of mfn.v1.SimulationResult,
+// snake_case). gRPC uses the parts in the middle.
 //
 //   DecodedPayload payload = DecodePayload(bytes, "application/json");
 //   for (DecodedItem& item : payload.items)
-//     if (item.status.ok()) { auto job = FromProto(item.request); ... RunSimulation(job->config, options_of(*job)) ... }
+//     if (item.status.ok()) { auto job = FromProto(item.request); ... RunJob(*job, OptionsOf(*job),
+//     &result) ... }
 //
-// Every bad input is an absl::Status that says which field and which bound (FieldOf, ReasonOf). Nothing here
-// throws or logs; everything is pure and thread-safe. JSON text itself is in json_reader.h and json_writer.h.
+// Every bad input is an absl::Status that says which field and which bound (FieldOf, ReasonOf).
+// Nothing here throws or logs; everything is pure and thread-safe. JSON text itself is in
+// json_reader.h.
 #ifndef MFN_SERVER_PIPELINE_CODEC_H_
 #define MFN_SERVER_PIPELINE_CODEC_H_
 
@@ -25,8 +28,8 @@
 
 namespace mfn::pipeline {
 
-// Changes when a result could differ in any bit for the same request and seed. It travels in every result, beside
-// the idempotency key and not in it.
+// Changes when a result could differ in any bit for the same request and seed. It travels in every
+// result, beside the idempotency key and not in it.
 inline constexpr absl::string_view kEngineRevision = "mfn-4.1-f64-1";
 
 struct CodecLimits {
@@ -36,23 +39,23 @@ struct CodecLimits {
   engine::Limits engine;                // N and N * N * T
 };
 
-// An INVALID_ARGUMENT that carries the field ("grid_size"; empty: the message as a whole) and a reason in
-// UPPER_SNAKE_CASE besides its text, for google.rpc.BadRequest and ErrorInfo.
+// An INVALID_ARGUMENT that carries the field ("grid_size"; empty: the message as a whole) and a
+// reason in UPPER_SNAKE_CASE besides its text, for google.rpc.BadRequest and ErrorInfo.
 absl::Status FieldError(absl::string_view field, absl::string_view reason,
                         absl::string_view message);
 std::string FieldOf(const absl::Status& status);   // empty: none
 std::string ReasonOf(const absl::Status& status);  // of any status; the code's name if none was set
 
-// Every configuration error of the engine is INVALID_ARGUMENT (also a limit); only kNumericalInstability (INTERNAL) and
-// kCancelled (CANCELLED) differ. Field and reason are set.
+// Every configuration error of the engine is INVALID_ARGUMENT (also a limit); only
+// kNumericalInstability (INTERNAL) and kCancelled (CANCELLED) differ. Field and reason are set.
 absl::Status ToStatus(const engine::Error& error);
 
 // One request of a record.
 struct DecodedItem {
-  absl::string_view bytes;  // its part of the payload, borrowed
-  absl::Status status;      // why it is no request, else ok
-  mfn::v1::SimulationRequest request;    // what could be read of it (request_id) when it is bad
-  std::vector<std::string> warnings;     // unknown fields, by name
+  absl::string_view bytes;             // its part of the payload, borrowed
+  absl::Status status;                 // why it is no request, else ok
+  mfn::v1::SimulationRequest request;  // what could be read of it (request_id) when it is bad
+  std::vector<std::string> warnings;   // unknown fields, by name
 };
 
 struct DecodedPayload {
@@ -69,20 +72,36 @@ struct SimulationJob {
   engine::SimulationConfig config;  // without a seed if the request has none
   engine::FeatureConfig features;
   std::vector<double> initial_field;  // volt, N x N; empty: drawn
-  // Borrows initial_field. Features asked for, nothing else.
-  engine::RunOptions Options() const;
+  bool compat = false;                // SIMULATION_MODE_REQUEST_COMPAT
 };
 
-// Applies the defaults, then every limit and the engine's own checks, so that a job which comes back runs.
+// The options of RunSimulation for a job (not a compat one): features, and the initial field, which
+// is borrowed from the job.
+engine::RunOptions OptionsOf(const SimulationJob& job);
+
+// Applies the defaults, then every limit and the engine's own checks, so that a job which comes
+// back runs.
 absl::StatusOr<SimulationJob> FromProto(const mfn::v1::SimulationRequest& request,
                                         const CodecLimits& limits = {});
 
-// Fills everything that a run says (configuration in effect, counters, statistics, features, revision, timing) except
-// what only the caller knows: request_id and idempotency_key. `config` is that of the job. The final field is not included.
-void ToProto(const engine::SimulationConfig& config, const engine::RunResult& run,
+// Runs a job of either mode. `options` are those of OptionsOf plus what the caller adds (observer,
+// cancel, arena; a compat job knows cancel only); a job without a seed draws one. Fills `result` as
+// ToProto does.
+absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
+                                         const engine::RunOptions& options,
+                                         mfn::v1::SimulationResult* result);
+
+// Fills everything that a run says (status, configuration in effect, seed, counters, statistics,
+// features, revision, timing) except what only the caller knows: request_id, idempotency_key,
+// warnings. Field and history are not included.
+void ToProto(const SimulationJob& job, const engine::RunResult& run,
              mfn::v1::SimulationResult* result);
 
-// Proto3 JSON of a result, snake_case, one line. Same meaning as protobuf's own, several times faster.
+// The error envelope: status STATUS_ERROR, error and revision.
+void ErrorToProto(const absl::Status& status, mfn::v1::SimulationResult* result);
+
+// Proto3 JSON of a result, snake_case, one line. Same meaning as protobuf's own, several times
+// faster.
 std::string ToJson(const mfn::v1::SimulationResult& result);
 
 }  // namespace mfn::pipeline

@@ -26,7 +26,7 @@ class Store;
 namespace mfn::pipeline {
 
 enum class PipelineState {
-  kStopped,   // made, not started
+  kStopped,  // made, not started
   kRunning,
   kPaused,    // not reading; what is in flight is settled
   kDraining,  // not reading any more, on its way to kStopped
@@ -44,7 +44,7 @@ struct Conservation {
 
 struct PipelineStatus {
   PipelineState state = PipelineState::kStopped;
-  std::string error;  // why kFailed, or why reading is held up
+  std::string error;    // why kFailed, or why reading is held up
   Conservation counts;  // one consistent snapshot
   uint64_t records_read = 0, records_acked = 0;
   uint64_t replayed = 0;
@@ -57,29 +57,31 @@ class PipelineManager {
     registry::Registry* registry;  // not owned, outlives the manager
     store::Store* store;           // likewise
     Clock* clock = Clock::Real();
-    int max_workers = 0;           // 0: one per core
+    int max_workers = 0;  // 0: one per core
     absl::Duration drain_timeout = absl::Seconds(30);
   };
   static std::unique_ptr<PipelineManager> Create(const Options& options);
   virtual ~PipelineManager() = default;  // as Shutdown
 
-  // INVALID_ARGUMENT names the field: unknown source or publisher, a connector without source, a publisher without sink, an
-  // instance that another pipeline uses as its source. No side effects.
+  // INVALID_ARGUMENT names the field: unknown source or publisher, a connector without source, a
+  // publisher without sink, an instance that another pipeline uses as its source. No side effects.
   virtual absl::Status Validate(const PipelineConfig& config) const = 0;
   virtual absl::Status Create(const PipelineConfig& config) = 0;  // ALREADY_EXISTS; does not start
-  virtual absl::Status Start(absl::string_view name) = 0;   // from stopped, paused or finished
+  virtual absl::Status Start(absl::string_view name) = 0;  // from stopped, paused or finished
   virtual absl::Status Pause(absl::string_view name) = 0;
-  // Stops reading, settles what is in flight within the bound, flushes, acks; what is left is returned to the source.
+  // Stops reading, settles what is in flight within the bound, flushes, acks; what is left is
+  // returned to the source.
   virtual absl::Status Drain(absl::string_view name, absl::Duration bound) = 0;
   virtual absl::Status Delete(absl::string_view name) = 0;  // drains first
   virtual absl::StatusOr<PipelineConfig> Get(absl::string_view name) const = 0;
   virtual absl::StatusOr<PipelineStatus> Status(absl::string_view name) const = 0;
-  virtual std::vector<PipelineConfig> List() const = 0;     // by name
+  virtual std::vector<PipelineConfig> List() const = 0;  // by name
   // Whether a pipeline uses the instance (which then must not be deleted); its name, or empty.
   virtual std::string UserOf(absl::string_view instance_name) const = 0;
 
-  // Processes the kept request again and delivers to the sink that failed only (all sinks if the request itself was at
-  // fault); removes the letter when that is durable. FAILED_PRECONDITION when the feature digest differs from the kept one; the letter stays.
+  // Processes the kept request again and delivers to the sink that failed only (all sinks if the
+  // request itself was at fault); removes the letter when that is durable. FAILED_PRECONDITION when
+  // the feature digest differs from the kept one; the letter stays.
   virtual absl::Status Replay(int64_t dead_letter_id) = 0;
   // Removes the letter; counted as dropped with cause "discarded".
   virtual absl::Status Discard(int64_t dead_letter_id) = 0;

@@ -1,0 +1,73 @@
+// The threads that simulate, shared by all pipelines: as many as cores, so that one pipeline alone
+// uses them all and several share them in turn.
+//
+//   WorkerPool pool(0);
+//   auto lane = pool.AddQueue(pipeline_workers);
+//   lane->Push([](engine::Simulation* arena) { ... });   // any thread; runs once on a worker
+//
+// Threads start with the first task. A queue must be closed before what its tasks refer to goes
+// away; the pool outlives its queues' users. Bounds are the caller's: a queue holds what is pushed.
+#ifndef MFN_SERVER_PIPELINE_WORKER_POOL_H_
+#define MFN_SERVER_PIPELINE_WORKER_POOL_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "server/base/mutex.h"
+#include "server/engine/simulation.h"
+
+namespace mfn::pipeline {
+
+class WorkerPool {
+ public:
+  // `arena` is the worker's own simulation, whose memory is used again. Must not throw.
+  using Task = std::function<void(engine::Simulation* arena)>;
+
+  class Queue {
+   public:
+    void Push(Task task);
+    // Forgets tasks that have not started and waits for those that run. Idempotent; not from a
+    // task.
+    void Close();
+
+   private:
+    friend class WorkerPool;
+    Queue(WorkerPool* pool, int limit) : pool_(pool), limit_(limit) {}
+
+    WorkerPool* const pool_;
+    const int limit_;
+    // Guarded by the pool's mutex.
+    std::deque<Task> tasks_;
+    int running_ = 0;
+    bool closed_ = false;
+  };
+
+  explicit WorkerPool(int threads);  // 0: one per core
+  ~WorkerPool();                     // finishes running tasks, forgets the others
+
+  // `limit`: how many tasks of this queue run at once; 0: no limit but the pool's. The pool keeps
+  // the queue until it is closed.
+  std::shared_ptr<Queue> AddQueue(int limit);
+  int threads() const { return threads_; }
+
+ private:
+  void StartThreads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Run();
+  // The next queue, in turn, that may start a task; null: none.
+  std::shared_ptr<Queue> Next() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const int threads_;
+  Mutex mutex_;
+  CondVar work_, done_;
+  std::vector<std::shared_ptr<Queue>> queues_ ABSL_GUARDED_BY(mutex_);
+  size_t turn_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::vector<std::thread> workers_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace mfn::pipeline
+
+#endif  // MFN_SERVER_PIPELINE_WORKER_POOL_H_
