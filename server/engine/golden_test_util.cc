@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <map>
 
 namespace mfn::engine {
 namespace {
@@ -34,8 +35,8 @@ constexpr std::array<uint32_t, 64> kRound = {
 void AddBlock(const uint8_t* block, std::array<uint32_t, 8>& h) {
   std::array<uint32_t, 64> w;
   for (size_t t = 0; t < 16; ++t) {
-    w[t] = static_cast<uint32_t>(block[4 * t]) << 24 | static_cast<uint32_t>(block[4 * t + 1]) << 16 |
-           static_cast<uint32_t>(block[4 * t + 2]) << 8 | block[4 * t + 3];
+    w[t] = 0;
+    for (size_t k = 0; k < 4; ++k) w[t] = w[t] << 8 | block[4 * t + k];
   }
   for (size_t t = 16; t < 64; ++t) {
     const uint32_t a = w[t - 15];
@@ -111,34 +112,46 @@ Seed GoldenSeed(const nlohmann::json& value) {
 }
 
 void ReadConfig(const nlohmann::json& config, SimulationConfig* out) {
+  const std::map<std::string, double*> reals = {
+      {"alpha", &out->alpha},
+      {"spike_probability", &out->spike_probability},
+      {"turing_threshold", &out->turing_threshold},
+      {"jitter_var", &out->jitter_var},
+      {"d_activator", &out->d_activator},
+      {"d_inhibitor", &out->d_inhibitor},
+      {"r_activator", &out->r_activator},
+      {"r_inhibitor", &out->r_inhibitor}};
   for (const auto& [key, value] : config.items()) {
-    if (key == "grid_size") out->grid_size = value;
-    else if (key == "steps") out->steps = value;
-    else if (key == "alpha") out->alpha = GoldenNumber(value);
-    else if (key == "spike_probability") out->spike_probability = GoldenNumber(value);
-    else if (key == "turing_enabled") out->turing_enabled = value;
-    else if (key == "turing_threshold") out->turing_threshold = GoldenNumber(value);
-    else if (key == "quantum_jitter") out->quantum_jitter = value;
-    else if (key == "jitter_var") out->jitter_var = GoldenNumber(value);
-    else if (key == "d_activator") out->d_activator = GoldenNumber(value);
-    else if (key == "d_inhibitor") out->d_inhibitor = GoldenNumber(value);
-    else if (key == "r_activator") out->r_activator = GoldenNumber(value);
-    else if (key == "r_inhibitor") out->r_inhibitor = GoldenNumber(value);
-    else if (key == "boundary_condition") out->boundary = *ParseBoundary(value.get<std::string>());
-    else if (key == "seed" || key == "random_seed") out->seed = GoldenSeed(value);
-    else ADD_FAILURE() << "golden configuration has an unknown key " << key;
+    if (const auto real = reals.find(key); real != reals.end()) {
+      *real->second = GoldenNumber(value);
+    } else if (key == "grid_size" || key == "steps") {
+      (key == "steps" ? out->steps : out->grid_size) = value;
+    } else if (key == "turing_enabled" || key == "quantum_jitter") {
+      (key == "turing_enabled" ? out->turing_enabled : out->quantum_jitter) = value;
+    } else if (key == "boundary_condition") {
+      out->boundary = *ParseBoundary(value.get<std::string>());
+    } else if (key == "seed" || key == "random_seed") {
+      out->seed = GoldenSeed(value);
+    } else {
+      ADD_FAILURE() << "golden configuration has an unknown key " << key;
+    }
   }
 }
 
 FeatureConfig ReadFeatureConfig(const nlohmann::json& config) {
   FeatureConfig out;
+  const std::map<std::string, int64_t*> integers = {{"min_box_size", &out.min_box_size},
+                                                    {"num_scales", &out.num_scales},
+                                                    {"stability_window", &out.stability_window},
+                                                    {"connectivity", &out.connectivity}};
   for (const auto& [key, value] : config.items()) {
-    if (key == "min_box_size") out.min_box_size = value;
-    else if (key == "max_box_size") out.max_box_size = value.get<int64_t>();
-    else if (key == "num_scales") out.num_scales = value;
-    else if (key == "stability_window") out.stability_window = value;
-    else if (key == "connectivity") out.connectivity = value;
-    else ADD_FAILURE() << "golden feature configuration has an unknown key " << key;
+    if (const auto integer = integers.find(key); integer != integers.end()) {
+      *integer->second = value;
+    } else if (key == "max_box_size") {
+      out.max_box_size = value.get<int64_t>();
+    } else {
+      ADD_FAILURE() << "golden feature configuration has an unknown key " << key;
+    }
   }
   return out;
 }
