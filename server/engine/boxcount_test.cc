@@ -54,7 +54,7 @@ TEST(BoxSizesTest, ExtremeRulesNeitherOverflowNorRunForEver) {
 }
 
 TEST(BoxCountTest, GoldenImages) {
-  for (const json& c : LoadGolden("math.json")["box_count"]) {
+  for (const json& c : GoldenCases("math.json", "box_count")) {
     SCOPED_TRACE(c.dump());
     const int64_t n = c["n"];
     std::vector<double> values(static_cast<size_t>(n * n));

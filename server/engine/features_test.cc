@@ -25,7 +25,7 @@ std::vector<double> RandomFrames(uint64_t seed, size_t count) {
 }
 
 TEST(FeaturesTest, GoldenFields) {
-  for (const json& c : LoadGolden("features.json")["cases"]) {
+  for (const json& c : GoldenCases("features.json")) {
     SCOPED_TRACE(c["name"].get<std::string>());
     const std::vector<double> values = GoldenNumbers(c["values_v"]);
     const int64_t frames = c["shape"].size() == 3 ? c["shape"][0].get<int64_t>() : 1;

@@ -90,6 +90,15 @@ nlohmann::json LoadGolden(const std::string& file) {
   std::abort();
 }
 
+std::vector<nlohmann::json> GoldenCases(const std::string& file, const std::string& key) {
+  const nlohmann::json golden = LoadGolden(file);
+  const auto list = golden.find(key);
+  std::vector<nlohmann::json> cases;
+  if (list != golden.end()) cases.assign(list->begin(), list->end());
+  EXPECT_FALSE(cases.empty()) << file << " has nothing under " << key;
+  return cases;
+}
+
 double GoldenNumber(const nlohmann::json& value) {
   if (value.is_number()) return value.get<double>();
   return std::strtod(value.get<std::string>().c_str(), nullptr);

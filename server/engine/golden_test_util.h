@@ -18,6 +18,9 @@ namespace mfn::engine {
 
 // A whole golden file, "sim.json". Aborts with a message if it cannot be read.
 nlohmann::json LoadGolden(const std::string& file);
+// The list under `key`, by value so that it can be ranged over; fails the running test if it is
+// empty, since a loop over nothing proves nothing.
+std::vector<nlohmann::json> GoldenCases(const std::string& file, const std::string& key = "cases");
 
 // A JSON number, a C hex float, or "nan", "inf", "-inf".
 double GoldenNumber(const nlohmann::json& value);

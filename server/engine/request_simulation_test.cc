@@ -27,7 +27,7 @@ RequestSimulationConfig ReadRequest(const json& c) {
 }
 
 TEST(RequestSimulationTest, GoldenRequests) {
-  for (const json& c : LoadGolden("request_sim.json")["cases"]) {
+  for (const json& c : GoldenCases("request_sim.json")) {
     SCOPED_TRACE(c["name"].get<std::string>());
     Generator generator(GoldenSeed(c["config"]["seed"]));
     const auto result = RunRequestSimulation(ReadRequest(c["config"]), generator);

@@ -32,7 +32,7 @@ class RngGoldenTest : public testing::Test {
  protected:
   template <typename Check>
   void ForEachCase(Check check) {
-    for (const json& c : LoadGolden("rng.json")["cases"]) {
+    for (const json& c : GoldenCases("rng.json")) {
       SCOPED_TRACE("seed " + c["seed"].get<std::string>());
       check(c, Generator(GoldenSeed(c["seed"])));
     }

@@ -19,9 +19,7 @@ class SimulationGoldenTest : public testing::TestWithParam<const char*> {
  protected:
   template <typename Check>
   void ForEachCase(Check check) {
-    const json golden = LoadGolden(GetParam());
-    ASSERT_GT(golden["cases"].size(), 0u);
-    for (const json& c : golden["cases"]) {
+    for (const json& c : GoldenCases(GetParam())) {
       SCOPED_TRACE(c["name"].get<std::string>());
       SimulationConfig config;
       ReadConfig(c["config"], &config);
