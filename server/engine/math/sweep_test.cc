@@ -17,7 +17,9 @@ std::vector<SweepItem> SmallSeries(int64_t count) {
   params.grid_sizes = {8, 12};
   params.steps_min = 5;
   params.steps_max = 20;
-  return SampleConfigs(params, count).value();
+  auto items = SampleConfigs(params, count).value();
+  for (SweepItem& item : items) item.config.quantum_jitter = true;  // so that cells are active
+  return items;
 }
 
 TEST(Sweep, EqualsSingleRunsOnAnyNumberOfThreads) {
@@ -26,13 +28,14 @@ TEST(Sweep, EqualsSingleRunsOnAnyNumberOfThreads) {
     SCOPED_TRACE(threads);
     SweepOptions options;
     options.threads = threads;
+    options.features.min_box_size = 1;
     const auto sweep = RunSweep(items, options);
     ASSERT_TRUE(sweep.ok());
     EXPECT_TRUE(sweep->failures.empty());
     ASSERT_EQ(sweep->rows.size(), items.size());
     for (size_t k = 0; k < items.size(); ++k) {
       RunOptions run;
-      run.features = FeatureConfig{};
+      run.features = options.features;
       const auto single = RunSimulation(items[k].config, run);
       EXPECT_EQ(sweep->rows[k].item.sim_id, static_cast<int64_t>(k));
       EXPECT_EQ(sweep->rows[k].counters, single->counters);
