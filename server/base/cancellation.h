@@ -9,6 +9,7 @@
 #ifndef MFN_SERVER_BASE_CANCELLATION_H_
 #define MFN_SERVER_BASE_CANCELLATION_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -24,7 +25,8 @@ class Cancellation {
   // Waits until it fires or `duration` has passed; true if it fired.
   bool WaitFor(absl::Duration duration) const;
   // Calls `callback` once when it fires, on the thread that cancels; at once if it has fired.
-  // Returns an id for Unsubscribe, which waits for a callback that is running on another thread. 0: already called.
+  // Returns an id for Unsubscribe, which waits for a callback that is running on another thread. 0:
+  // already called.
   uint64_t Subscribe(std::function<void()> callback) const;
   void Unsubscribe(uint64_t id) const;
 

@@ -13,9 +13,9 @@ namespace mfn {
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual absl::Time Now() const = 0;            // the wall clock, for stamps people see
-  virtual int64_t MonotonicNanos() const = 0;    // for every interval and deadline; CLOCK_MONOTONIC
-  static Clock* Real();                          // lives for ever
+  virtual absl::Time Now() const = 0;          // the wall clock, for stamps people see
+  virtual int64_t MonotonicNanos() const = 0;  // for every interval and deadline; CLOCK_MONOTONIC
+  static Clock* Real();                        // lives for ever
 };
 
 class Sleeper {

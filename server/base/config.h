@@ -50,7 +50,8 @@ struct InstanceConfig {
   absl::Duration timeout = absl::Seconds(30);  // of one attempt
   RetryConfig retry;
   BreakerConfig breaker;
-  std::string config_json = "{}";  // config_data, a JSON object; may hold resolved secrets: never log it
+  std::string config_json =
+      "{}";  // config_data, a JSON object; may hold resolved secrets: never log it
   // Publishers only.
   DeliveryGuarantee delivery = DeliveryGuarantee::kAtLeastOnce;
   int batch_size = 100;                                   // records per write; 1 to 10,000

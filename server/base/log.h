@@ -1,5 +1,5 @@
-// Where the server's own words go. An interface in base, implemented by server/observability as JSON
-// lines, so that no other part depends on a logging library.
+// Where the server's own words go. An interface in base, implemented by server/observability as
+// JSON lines, so that no other part depends on a logging library.
 //
 //   Log(LogLevel::kWarning, "registry", "instance quarantined", {{"instance", name}});
 //
