@@ -6,6 +6,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -51,9 +52,10 @@ std::string PayloadText(const absl::Status& status, absl::string_view url) {
 
 bool MayBeJson(absl::string_view content_type) {
   if (content_type.empty()) return true;
+  const std::string type = absl::AsciiStrToLower(content_type);
   for (const absl::string_view known :
        {"json", "text/plain", "application/octet-stream", "x-www-form-urlencoded"}) {
-    if (absl::StrContainsIgnoreCase(content_type, known)) return true;
+    if (absl::StrContains(type, known)) return true;
   }
   return false;
 }

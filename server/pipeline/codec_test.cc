@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadPayload{"Boundary", R"({"boundary": "round"})", "WRONG_TYPE", "BOUNDARY_PERIODIC"},
         BadPayload{"LongId", R"({"request_id": ")" + Repeat("x", 257) + "\"}", "LIMIT_EXCEEDED",
                    "256"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(DecodePayload, RefusesMoreBytesThanAllowedWithoutReadingThem) {
   CodecLimits limits;
@@ -206,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadRequest{"CompatNaN", R"({"mode": 2, "alpha": "NaN"})", "alpha", "finite"},
         BadRequest{"CompatSteps", R"({"mode": 2, "steps": 0})", "steps", "at least 1"},
         BadRequest{"Mode", R"({"mode": 3})", "mode", "[0, 2]"}),
-    [](const auto& info) { return info.param.name; });
+    [](const auto& test) { return test.param.name; });
 
 TEST(FromProto, RefusesAFieldWithNaN) {
   SimulationRequest request;

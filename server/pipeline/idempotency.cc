@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
 
 namespace mfn::pipeline {
 namespace {
@@ -32,7 +33,7 @@ void AppendNumber(uint64_t value, std::string* text) {
 
 void AppendPart(absl::string_view part, std::string* text) {
   AppendNumber(part.size(), text);
-  text->append(part);
+  absl::StrAppend(text, part);
 }
 
 }  // namespace
@@ -50,7 +51,7 @@ std::string IdempotencyKey(absl::string_view pipeline, absl::string_view source,
 
 engine::Seed SeedFromKey(absl::string_view key) {
   std::string text = "mfn seed ";
-  text.append(key);
+  absl::StrAppend(&text, key);
   const Digest digest = Sha256(text);
   uint64_t value = 0;
   std::memcpy(&value, digest.data(), sizeof(value));

@@ -74,8 +74,11 @@ struct Item {
   Attributes attributes;  // of the record
   // Why it is no request; else the job, until a worker has done it.
   absl::Status fault;
+  std::vector<std::string> warnings;
   std::unique_ptr<SimulationJob> job;
   Output output;
+
+  std::string storage;  // behind `bytes` where there is no batch (a replay)
 
   absl::string_view payload() const { return output.borrowed ? bytes : output.payload; }
 

@@ -52,6 +52,8 @@ class Writer {
       out_->append("\"NaN\"");
     } else if (std::isinf(value)) {
       out_->append(value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+    } else if (value == 0 && std::signbit(value)) {
+      out_->append("-0.0");  // "-0" is read as the integer
     } else {
       Number(value);  // the shortest text that reads back as the same bits
     }

@@ -119,7 +119,6 @@ class SinkWriter {
   void PauseAfter(const registry::Failure& failure);
   void Hold(const registry::Failure& failure);
   void Flush();
-  void Gone(const Entry& entry);
   void DropRest();
 
   const std::shared_ptr<registry::Instance> instance_;

@@ -1,0 +1,82 @@
+// Keeps what cannot be delivered, and only then lets it count as settled: in the store, or with the
+// publisher that the pipeline names. A store that is full or a publisher that is away parks the
+// items; nothing is lost.
+//
+// What such a publisher receives is the error envelope (mfn.v1.SimulationResult with `error`) with
+// one more member, `dead_letter`: pipeline, sink, record_id, item_index, attempts, and the
+// request's bytes as `request` (or `request_base64` when they are not UTF-8). A letter that the
+// publisher refuses goes to the store.
+#ifndef MFN_SERVER_PIPELINE_DEAD_LETTER_WRITER_H_
+#define MFN_SERVER_PIPELINE_DEAD_LETTER_WRITER_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/base/cancellation.h"
+#include "server/base/clock.h"
+#include "server/base/mutex.h"
+#include "server/pipeline/item.h"
+#include "server/pipeline/tuning.h"
+#include "server/registry/instance.h"
+#include "server/store/dead_letter_store.h"
+
+namespace mfn::pipeline {
+
+struct Casualty {
+  ItemPtr item;
+  std::string sink;    // empty: the request itself is at fault
+  bool gating = true;  // the sink holds up the ack
+  std::string code, reason, message, field;
+  int attempts = 0;
+};
+
+class DeadLetterWriter {
+ public:
+  struct Options {
+    std::string pipeline;
+    store::DeadLetterStore* store;                  // not owned
+    std::shared_ptr<registry::Instance> publisher;  // null: the store
+    Clock* clock = Clock::Real();
+    Tuning tuning;
+  };
+  struct Events {  // called on the writer's thread
+    std::function<void(const Casualty&)> kept;
+    std::function<void(const ItemPtr&)> parked, unparked;
+    std::function<void(const std::string& problem)> trouble;  // empty: over
+  };
+
+  DeadLetterWriter(Options options, Events events);
+  ~DeadLetterWriter();  // as Stop
+
+  void Put(Casualty casualty);  // thread-safe
+  // Ends the thread; what is not kept is forgotten (its record was returned to the source).
+  // Idempotent.
+  void Stop();
+
+ private:
+  void Run();
+  bool Take(std::vector<Casualty>* batch);
+  // One try; ok: all of them are durable.
+  absl::Status Keep(const std::vector<Casualty>& batch);
+  absl::Status Store(const std::vector<const Casualty*>& batch);
+  absl::Status Publish(const std::vector<Casualty>& batch);
+  std::string Envelope(const Casualty& casualty) const;
+
+  const Options options_;
+  const Events events_;
+  CancellationSource stop_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<Casualty> queue_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+}  // namespace mfn::pipeline
+
+#endif  // MFN_SERVER_PIPELINE_DEAD_LETTER_WRITER_H_

@@ -1,0 +1,316 @@
+#include "server/pipeline/runner.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/log.h"
+
+namespace mfn::pipeline {
+namespace {
+
+absl::string_view CodeName(mfn_code code) {
+  static constexpr absl::string_view kNames[] = {"OK",         "END",  "RETRYABLE",     "PERMANENT",
+                                                 "THROTTLED",  "AUTH", "NOT_CONNECTED", "CANCELLED",
+                                                 "UNSUPPORTED"};
+  return code >= 0 && code < 9 ? kNames[code] : "PERMANENT";
+}
+
+std::string SourceIdentity(const registry::Instance& source) {
+  return absl::StrCat(source.config().type, "/", source.name());
+}
+
+}  // namespace
+
+Runner::Runner(Parts parts)
+    : parts_(std::move(parts)),
+      made_(parts_.clock->Now()),
+      processor_(parts_.config.processor, parts_.config.name, SourceIdentity(*parts_.source),
+                 parts_.limits),
+      queue_(parts_.pool->AddQueue(parts_.config.workers)) {
+  MakeWriters();
+}
+
+Runner::~Runner() { Stop(); }
+
+void Runner::MakeWriters() {
+  int gating = 0;
+  for (size_t k = 0; k < parts_.sinks.size(); ++k) {
+    const bool at_most_once = parts_.sinks[k]->config().delivery == DeliveryGuarantee::kAtMostOnce;
+    if (parts_.config.sinks[k].required && !at_most_once) ++gating;
+  }
+  tracker_ = std::make_unique<AckTracker>(&ledger_, static_cast<int>(parts_.sinks.size()), gating,
+                                          [this] { WakeLoop(); });
+  DeadLetterWriter::Options options;
+  options.pipeline = parts_.config.name;
+  options.store = parts_.store;
+  options.publisher = parts_.dead_letters;
+  options.clock = parts_.clock;
+  options.tuning = parts_.tuning;
+  DeadLetterWriter::Events events;
+  events.kept = [this](const Casualty& casualty) {
+    if (casualty.sink.empty()) {
+      tracker_->SettleAll(casualty.item, Account::kDeadLettered);
+    } else {
+      tracker_->Settle(casualty.item, casualty.gating, Account::kDeadLettered);
+    }
+  };
+  events.parked = [this](const ItemPtr& item) { OnParked(item); };
+  events.unparked = [this](const ItemPtr& item) { OnUnparked(item); };
+  events.trouble = [this](const std::string& text) { SetTrouble(text); };
+  dead_letters_ = std::make_unique<DeadLetterWriter>(std::move(options), std::move(events));
+  const size_t bound = static_cast<size_t>(std::max(1, parts_.config.max_in_flight_records));
+  for (size_t k = 0; k < parts_.sinks.size(); ++k) {
+    SinkWriter::Options sink;
+    sink.required = parts_.config.sinks[k].required;
+    sink.simulated = parts_.config.processor == ProcessorKind::kSimulate;
+    sink.max_unflushed = std::max<size_t>(1, bound / 2);
+    sink.max_backlog = bound;
+    sink.clock = parts_.clock;
+    sink.tuning = parts_.tuning;
+    sinks_.push_back(std::make_unique<SinkWriter>(parts_.sinks[k], sink, this));
+  }
+}
+
+std::unique_ptr<SourceLoop> Runner::MakeLoop() {
+  SourceLoop::Options options;
+  options.pipeline = parts_.config.name;
+  options.max_records = static_cast<uint64_t>(std::max(1, parts_.config.max_in_flight_records));
+  options.max_bytes =
+      static_cast<uint64_t>(std::max<int64_t>(1, parts_.config.max_in_flight_bytes));
+  options.settle_bound = parts_.drain_timeout;
+  options.clock = parts_.clock;
+  options.tuning = parts_.tuning;
+  SourceLoop::Hooks hooks;
+  hooks.deliver = [this](registry::OwnedBatch batch) { Deliver(std::move(batch)); };
+  hooks.acked = [this](const std::vector<ItemPtr>& items, bool acked) { AfterAck(items, acked); };
+  hooks.full = [this] {
+    return std::any_of(sinks_.begin(), sinks_.end(), [](const auto& sink) {
+      return sink->required() && sink->at_most_once() && sink->full();
+    });
+  };
+  hooks.ending = [this](bool ending) {
+    ending_ = ending;
+    UpdateHurry();
+  };
+  hooks.held_up = [this](const std::string& why) {
+    MutexLock lock(&state_mutex_);
+    held_up_ = why;
+  };
+  return std::make_unique<SourceLoop>(parts_.source, tracker_.get(), std::move(options),
+                                      std::move(hooks));
+}
+
+absl::Status Runner::Start() {
+  MutexLock control(&control_);
+  std::shared_ptr<SourceLoop> fresh;
+  {
+    MutexLock lock(&state_mutex_);
+    if (state_ == PipelineState::kRunning) return absl::OkStatus();
+    if (state_ == PipelineState::kDraining) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("pipeline \"", parts_.config.name, "\" is draining; start it afterwards"));
+    }
+    state_ = PipelineState::kRunning;
+    error_.clear();
+    held_up_.clear();
+    if (loop_ == nullptr) loop_ = fresh = MakeLoop();
+    loop_->SetPaused(false);
+  }
+  ending_ = false;
+  for (const auto& sink : sinks_) {
+    sink->SetHurry(false);
+    sink->Resume();
+  }
+  if (fresh == nullptr) return absl::OkStatus();
+  if (reader_.joinable()) reader_.join();  // of the run before, which is over
+  reader_ = std::thread([this, fresh] { RunLoop(fresh.get()); });
+  return absl::OkStatus();
+}
+
+void Runner::RunLoop(SourceLoop* loop) {
+  const SourceLoop::End end = loop->Run();
+  MutexLock lock(&state_mutex_);
+  earlier_.records_read += loop->counts().records_read;
+  earlier_.records_acked += loop->counts().records_acked;
+  held_up_.clear();
+  state_ = end == SourceLoop::End::kSourceEnded    ? PipelineState::kFinished
+           : end == SourceLoop::End::kSourceFailed ? PipelineState::kFailed
+                                                   : PipelineState::kStopped;
+  if (end == SourceLoop::End::kSourceFailed) error_ = loop->error();
+  loop_ = nullptr;
+  state_changed_.NotifyAll();
+}
+
+absl::Status Runner::Pause() {
+  MutexLock lock(&state_mutex_);
+  if (state_ == PipelineState::kPaused) return absl::OkStatus();
+  if (state_ != PipelineState::kRunning || loop_ == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("pipeline \"", parts_.config.name, "\" is not running"));
+  }
+  state_ = PipelineState::kPaused;
+  loop_->SetPaused(true);
+  return absl::OkStatus();
+}
+
+absl::Status Runner::Drain(absl::Duration bound) {
+  MutexLock control(&control_);
+  {
+    MutexLock lock(&state_mutex_);
+    if (loop_ == nullptr) return absl::OkStatus();
+    state_ = PipelineState::kDraining;
+    loop_->Drain(bound);
+    const int64_t last =
+        parts_.clock->MonotonicNanos() + absl::ToInt64Nanoseconds(bound + parts_.tuning.final_ack);
+    while (loop_ != nullptr) {
+      const int64_t left = last - parts_.clock->MonotonicNanos();
+      if (left <= 0) loop_->Abort();
+      state_changed_.WaitFor(&state_mutex_,
+                             left > 0 ? absl::Nanoseconds(left) : absl::Milliseconds(100));
+    }
+    if (state_ == PipelineState::kFinished) state_ = PipelineState::kStopped;
+  }
+  if (reader_.joinable()) reader_.join();
+  return absl::OkStatus();
+}
+
+void Runner::Stop() {
+  (void)Drain(absl::ZeroDuration());
+  queue_->Close();
+  for (const auto& sink : sinks_) sink->Stop();
+  dead_letters_->Stop();
+}
+
+PipelineStatus Runner::Status() const {
+  PipelineStatus status;
+  status.counts = ledger_.Snapshot();
+  status.replayed = replayed_;
+  status.simulate_seconds = 1e-9 * static_cast<double>(simulate_nanos_.load());
+  MutexLock lock(&state_mutex_);
+  status.state = state_;
+  status.error = !error_.empty() ? error_ : !trouble_.empty() ? trouble_ : held_up_;
+  status.records_read = earlier_.records_read;
+  status.records_acked = earlier_.records_acked;
+  if (loop_ != nullptr) {
+    const SourceLoop::Counts counts = loop_->counts();
+    status.records_read += counts.records_read;
+    status.records_acked += counts.records_acked;
+  }
+  return status;
+}
+
+void Runner::Deliver(registry::OwnedBatch batch) {
+  Intake intake = processor_.Decode(std::move(batch));
+  processing_ += static_cast<int64_t>(intake.items.size());
+  tracker_->Add(intake.batch, intake.items);
+  for (ItemPtr& item : intake.items) {
+    // Neither a copy nor a fault is worth a worker.
+    if (processor_.kind() == ProcessorKind::kPassthrough || !item->fault.ok()) {
+      Work(item, nullptr);
+    } else {
+      queue_->Push(
+          [this, item = std::move(item)](engine::Simulation* arena) { Work(item, arena); });
+    }
+  }
+}
+
+void Runner::Work(const ItemPtr& item, engine::Simulation* arena) {
+  double seconds = 0;
+  const absl::Status made = item->returned ? absl::CancelledError("returned")
+                                           : processor_.Process(item.get(), arena, &seconds);
+  simulate_nanos_ += static_cast<int64_t>(seconds * 1e9);
+  if (made.ok()) {
+    for (const auto& sink : sinks_) {
+      if (!sink->at_most_once()) Offer(sink.get(), item);
+    }
+    tracker_->Settle(item, /*gating=*/true, Account::kDelivered);
+  } else if (!item->returned) {
+    Casualty casualty;
+    casualty.item = item;
+    casualty.code = absl::StatusCodeToString(made.code());
+    casualty.reason = ReasonOf(made);
+    casualty.message = std::string(made.message());
+    casualty.field = FieldOf(made);
+    casualty.attempts = 1;
+    dead_letters_->Put(std::move(casualty));
+  }
+  if (--processing_ == 0) UpdateHurry();
+}
+
+void Runner::Offer(SinkWriter* sink, const ItemPtr& item) {
+  if (sink->Put(item)) return;
+  tracker_->Settle(item, sink->gating(), Account::kDropped, "overflow");
+}
+
+void Runner::AfterAck(const std::vector<ItemPtr>& items, bool acked) {
+  for (const ItemPtr& item : items) {
+    for (const auto& sink : sinks_) {
+      if (!sink->at_most_once()) continue;
+      if (acked) {
+        Offer(sink.get(), item);
+      } else {  // the source gives it again: writing now could be twice
+        tracker_->Settle(item, false, Account::kDropped, "ack_failed");
+      }
+    }
+  }
+}
+
+void Runner::UpdateHurry() {
+  const bool hurry = ending_ && processing_ == 0;
+  for (const auto& sink : sinks_) sink->SetHurry(hurry);
+}
+
+void Runner::WakeLoop() {
+  std::shared_ptr<SourceLoop> loop;
+  {
+    MutexLock lock(&state_mutex_);
+    loop = loop_;
+  }
+  if (loop != nullptr) loop->Wake();
+}
+
+void Runner::SetTrouble(const std::string& text) {
+  MutexLock lock(&state_mutex_);
+  trouble_ = text;
+}
+
+void Runner::OnDelivered(const SinkWriter& sink, const ItemPtr& item) {
+  tracker_->Settle(item, sink.gating(), Account::kDelivered);
+}
+
+void Runner::OnParked(const ItemPtr& item) { tracker_->Park(item); }
+
+void Runner::OnUnparked(const ItemPtr& item) { tracker_->Unpark(item); }
+
+void Runner::OnRefused(const SinkWriter& sink, const ItemPtr& item,
+                       const registry::Failure& failure, int attempts) {
+  Casualty casualty;
+  casualty.item = item;
+  casualty.sink = sink.name();
+  casualty.gating = sink.gating();
+  casualty.code = std::string(CodeName(failure.code));
+  casualty.reason = failure.reason.empty() ? casualty.code : failure.reason;
+  casualty.message = failure.message.empty()
+                         ? absl::StrCat("publisher \"", sink.name(), "\" refused the record")
+                         : failure.message;
+  casualty.field = failure.field;
+  casualty.attempts = attempts;
+  dead_letters_->Put(std::move(casualty));
+}
+
+void Runner::OnDropped(const SinkWriter& sink, const ItemPtr& item, const char* cause) {
+  tracker_->Settle(item, sink.gating(), Account::kDropped, cause);
+}
+
+void Runner::OnAlarm(const SinkWriter& sink, const std::string& message) {
+  Log(LogLevel::kError, "pipeline", "paused: a publisher refuses everything",
+      {{"pipeline", parts_.config.name}, {"publisher", sink.name()}, {"error", message}});
+  MutexLock lock(&state_mutex_);
+  error_ = message;
+  if (state_ != PipelineState::kRunning || loop_ == nullptr) return;
+  state_ = PipelineState::kPaused;
+  loop_->SetPaused(true);
+}
+
+}  // namespace mfn::pipeline
