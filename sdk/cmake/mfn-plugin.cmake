@@ -1,6 +1,6 @@
 # add_mfn_plugin(NAME file SOURCES plugin.cc [LINK lib...] [SCHEMAS schema.json ...])
 #
-# Builds lib<NAME>.so as a plugin: everything hidden except the entry symbol, so that a library that
+# Builds mfn-<NAME>.so as a plugin: everything hidden except the entry symbol, so that a library that
 # the plugin links (compression, TLS) cannot take over the same library in the host, nor the host's
 # in the plugin. Each SCHEMAS file becomes a C string constant in a generated header
 # "<stem>_json.h", as kSchemaJson-style constant `k_<stem>_json`, so that the schema can be read as a
@@ -26,7 +26,11 @@ function(add_mfn_plugin)
   mfn_embed_schemas(${target} ${ARG_SCHEMAS})
   target_link_options(${target} PRIVATE
     -Wl,--version-script=${MFN_SDK_DIR}/cmake/plugin.map -Wl,--no-undefined-version
-    -Wl,-z,defs)
+    -Wl,--exclude-libs,ALL)
+  # A sanitizer's symbols come from the host's executable, so they are undefined here.
+  if(NOT MFN_SANITIZE)
+    target_link_options(${target} PRIVATE -Wl,-z,defs)
+  endif()
   set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${MFN_SDK_DIR}/cmake/plugin.map)
 endfunction()
 
