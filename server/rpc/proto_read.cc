@@ -1,0 +1,158 @@
+#include "server/rpc/proto_read.h"
+
+#include <google/protobuf/duration.pb.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/engine/config.h"
+#include "server/pipeline/codec.h"
+
+namespace mfn::rpc {
+namespace {
+
+using pipeline::FieldError;
+
+constexpr absl::string_view kTokenPrefix = "p1:";
+
+absl::Status ReadValues(absl::string_view name, int64_t frames, int64_t rows, int64_t cols,
+                        const std::string& data, FieldData* out) {
+  if (rows < 1 || rows > engine::kMaxGridSize || rows != cols) {
+    return FieldError(absl::StrCat(name, ".rows"), "OUT_OF_RANGE",
+                      absl::StrCat(name, " is ", rows, " x ", cols, ", must be square with [1, ",
+                                   engine::kMaxGridSize, "] rows"));
+  }
+  const int64_t frame_bytes = rows * cols * static_cast<int64_t>(sizeof(double));
+  const int64_t held = static_cast<int64_t>(data.size());
+  if (frames < 1 || held % frame_bytes != 0 || held / frame_bytes != frames) {
+    return FieldError(
+        absl::StrCat(name, ".data"), "WRONG_SIZE",
+        absl::StrCat(name, ".data has ", held, " bytes, must have ", frames, " * ", frame_bytes,
+                     " (frames of ", rows, " x ", cols, " float64), at least one frame"));
+  }
+  out->n = rows;
+  out->frames = frames;
+  out->values.resize(data.size() / sizeof(double));
+  std::memcpy(out->values.data(), data.data(), data.size());
+  const auto bad = std::find_if_not(out->values.begin(), out->values.end(),
+                                    [](double v) { return std::isfinite(v); });
+  if (bad == out->values.end()) return absl::OkStatus();
+  return FieldError(absl::StrCat(name, ".data"), "NOT_FINITE",
+                    absl::StrCat(name, ".data holds ", *bad, " at value ",
+                                 bad - out->values.begin(), ", every value must be finite"));
+}
+
+}  // namespace
+
+absl::Status ReadField(const mfn::v1::Field& field, absl::string_view name, FieldData* out) {
+  return ReadValues(name, 1, field.rows(), field.cols(), field.data(), out);
+}
+
+absl::Status ReadSeries(const mfn::v1::FieldSeries& series, absl::string_view name,
+                        FieldData* out) {
+  return ReadValues(name, series.frames(), series.rows(), series.cols(), series.data(), out);
+}
+
+absl::StatusOr<engine::Seed> ReadSeed(bool has_seed, uint64_t seed, const std::string& wide_seed) {
+  if (wide_seed.empty()) return has_seed ? engine::Seed(seed) : engine::RandomSeed();
+  if (has_seed) {
+    return FieldError("wide_seed", "INVALID_VALUE", "wide_seed and seed exclude each other");
+  }
+  auto wide = engine::Seed::FromDecimal(wide_seed);
+  if (wide.ok()) return *wide;
+  return FieldError("wide_seed", "INVALID_VALUE",
+                    absl::StrCat("wide_seed must be decimal digits, at most ",
+                                 engine::kMaxSeedDigits, " of them"));
+}
+
+absl::Status CheckRange(absl::string_view field, double value, double min, double max) {
+  if (value >= min && value <= max) return absl::OkStatus();
+  return FieldError(field, "OUT_OF_RANGE",
+                    absl::StrCat(field, " is ", value, ", must be in [", engine::FormatDouble(min),
+                                 ", ", engine::FormatDouble(max), "]"));
+}
+
+absl::Status CheckId(absl::string_view id, absl::string_view field) {
+  const auto lower_or_digit = [](char c) {
+    return absl::ascii_islower(c) || absl::ascii_isdigit(c);
+  };
+  const auto allowed = [&](char c) { return lower_or_digit(c) || c == '_' || c == '-'; };
+  if (!id.empty() && id.size() <= 63 && lower_or_digit(id[0]) &&
+      std::all_of(id.begin(), id.end(), allowed)) {
+    return absl::OkStatus();
+  }
+  return FieldError(
+      field, "INVALID_NAME",
+      absl::StrCat(field, " is \"", absl::CHexEscape(id.substr(0, 100)),
+                   "\"; an id is 1 to 63 of a-z, 0-9, _ and -, and starts with a letter "
+                   "or a digit"));
+}
+
+absl::StatusOr<std::string> ReadName(absl::string_view name, absl::string_view collection,
+                                     absl::string_view field) {
+  absl::string_view id = name;
+  if (!absl::ConsumePrefix(&id, absl::StrCat(collection, "/"))) {
+    return FieldError(field, "INVALID_NAME",
+                      absl::StrCat(field, " is \"", absl::CHexEscape(name.substr(0, 100)),
+                                   "\", must be \"", collection, "/\" and an id"));
+  }
+  if (absl::Status s = CheckId(id, field); !s.ok()) return s;
+  return std::string(id);
+}
+
+absl::StatusOr<std::string> ReadReference(absl::string_view name, absl::string_view collection,
+                                          absl::string_view field) {
+  absl::string_view id = name;
+  absl::ConsumePrefix(&id, absl::StrCat(collection, "/"));
+  if (absl::Status s = CheckId(id, field); !s.ok()) return s;
+  return std::string(id);
+}
+
+absl::StatusOr<absl::Duration> ReadDuration(const google::protobuf::Duration& duration,
+                                            absl::string_view field, absl::Duration min,
+                                            absl::Duration max) {
+  const absl::Duration value =
+      absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+  if (value >= min && value <= max) return value;
+  return FieldError(field, "OUT_OF_RANGE",
+                    absl::StrCat(field, " is ", absl::FormatDuration(value), ", must be in [",
+                                 absl::FormatDuration(min), ", ", absl::FormatDuration(max), "]"));
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {
+  out->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
+absl::StatusOr<Page> ReadPage(int page_size, const std::string& page_token) {
+  Page page;
+  if (page_size < 0 || page_size > kMaxPageSize) {
+    return FieldError(
+        "page_size", "OUT_OF_RANGE",
+        absl::StrCat("page_size is ", page_size, ", must be in [0, ", kMaxPageSize, "]"));
+  }
+  if (page_size > 0) page.size = static_cast<size_t>(page_size);
+  if (page_token.empty()) return page;
+  std::string token;
+  absl::string_view key;
+  if (absl::WebSafeBase64Unescape(page_token, &token)) {
+    key = token;
+    if (absl::ConsumePrefix(&key, kTokenPrefix) && !key.empty()) {
+      page.after = std::string(key);
+      return page;
+    }
+  }
+  return FieldError("page_token", "INVALID_PAGE_TOKEN",
+                    "page_token is not the next_page_token of an earlier reply");
+}
+
+std::string PageToken(absl::string_view last_key) {
+  return absl::WebSafeBase64Escape(absl::StrCat(kTokenPrefix, last_key));
+}
+
+}  // namespace mfn::rpc

@@ -1,0 +1,65 @@
+// Reading of messages that several services take: fields, seeds, page tokens, resource names. Every
+// error is an INVALID_ARGUMENT that names the field. Pure and thread-safe.
+#ifndef MFN_SERVER_RPC_PROTO_READ_H_
+#define MFN_SERVER_RPC_PROTO_READ_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "mfn/v1/field.pb.h"
+#include "server/engine/seed.h"
+
+namespace google::protobuf {
+class Duration;
+}
+
+namespace mfn::rpc {
+
+struct FieldData {
+  int64_t n = 0;       // rows and columns
+  int64_t frames = 0;  // 1 for a single field
+  std::vector<double> values;
+};
+
+// Square, [1, 1024] rows, of the right size, finite.
+absl::Status ReadField(const mfn::v1::Field& field, absl::string_view name, FieldData* out);
+absl::Status ReadSeries(const mfn::v1::FieldSeries& series, absl::string_view name, FieldData* out);
+
+// The seed of a request with `seed` and `wide_seed`; one from the operating system if it has
+// neither.
+absl::StatusOr<engine::Seed> ReadSeed(bool has_seed, uint64_t seed, const std::string& wide_seed);
+
+// INVALID_ARGUMENT on `field` unless min <= value <= max.
+absl::Status CheckRange(absl::string_view field, double value, double min, double max);
+
+// The id in "collection/id": [a-z0-9][a-z0-9_-]{0,62}. `field` is "name" or whatever holds it.
+absl::StatusOr<std::string> ReadName(absl::string_view name, absl::string_view collection,
+                                     absl::string_view field);
+// Plain ids are accepted too.
+absl::StatusOr<std::string> ReadReference(absl::string_view name, absl::string_view collection,
+                                          absl::string_view field);
+absl::Status CheckId(absl::string_view id, absl::string_view field);
+
+absl::StatusOr<absl::Duration> ReadDuration(const google::protobuf::Duration& duration,
+                                            absl::string_view field, absl::Duration min,
+                                            absl::Duration max);
+void SetDuration(absl::Duration duration, google::protobuf::Duration* out);
+
+// A page of a list that is sorted by key.
+struct Page {
+  size_t size = 50;
+  std::string after;  // the key of the last element of the page before; empty: from the first
+};
+inline constexpr int kMaxPageSize = 1000;
+absl::StatusOr<Page> ReadPage(int page_size, const std::string& page_token);
+// Opaque to clients; survives a restart of the server.
+std::string PageToken(absl::string_view last_key);
+
+}  // namespace mfn::rpc
+
+#endif  // MFN_SERVER_RPC_PROTO_READ_H_

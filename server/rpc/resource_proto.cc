@@ -1,0 +1,317 @@
+#include "server/rpc/resource_proto.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <set>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/pipeline/codec.h"
+#include "server/rpc/proto_read.h"
+#include "server/rpc/status.h"
+
+namespace mfn::rpc {
+namespace {
+
+using pipeline::FieldError;
+
+// Returns early with the first error that is given.
+#define MFN_RETURN_IF_ERROR(expression) \
+  if (absl::Status s_ = (expression); !s_.ok()) return s_
+
+absl::Status Assign(const google::protobuf::Duration& from, absl::string_view field,
+                    absl::Duration min, absl::Duration max, absl::Duration* to) {
+  auto value = ReadDuration(from, field, min, max);
+  if (value.ok()) *to = *value;
+  return value.status();
+}
+
+absl::Status CheckEnum(absl::string_view field, int value, int max) {
+  return CheckRange(field, value, 0, max);
+}
+
+absl::Status ReadRetry(const mfn::v1::RetryPolicy& from, RetryConfig* to) {
+  const absl::string_view prefix = "connector.retry_policy.";
+  if (from.has_max_retries()) {
+    MFN_RETURN_IF_ERROR(
+        CheckRange(absl::StrCat(prefix, "max_retries"), from.max_retries(), 0, 100));
+    to->max_retries = from.max_retries();
+  }
+  MFN_RETURN_IF_ERROR(CheckEnum(absl::StrCat(prefix, "backoff"), from.backoff(),
+                                mfn::v1::RetryPolicy::Backoff_MAX));
+  MFN_RETURN_IF_ERROR(
+      CheckEnum(absl::StrCat(prefix, "jitter"), from.jitter(), mfn::v1::RetryPolicy::Jitter_MAX));
+  // The enums count alike, the messages' from 1.
+  if (from.backoff() > 0) to->backoff = static_cast<BackoffKind>(from.backoff() - 1);
+  if (from.jitter() > 0) to->jitter = static_cast<JitterKind>(from.jitter() - 1);
+  if (from.has_initial_delay()) {
+    MFN_RETURN_IF_ERROR(Assign(from.initial_delay(), absl::StrCat(prefix, "initial_delay"),
+                               absl::ZeroDuration(), absl::Hours(1), &to->initial_delay));
+  }
+  if (from.has_multiplier()) {
+    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(prefix, "multiplier"), from.multiplier(), 1, 100));
+    to->multiplier = from.multiplier();
+  }
+  if (from.has_max_delay()) {
+    MFN_RETURN_IF_ERROR(Assign(from.max_delay(), absl::StrCat(prefix, "max_delay"),
+                               absl::ZeroDuration(), absl::Hours(24), &to->max_delay));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadBreaker(const mfn::v1::CircuitBreaker& from, BreakerConfig* to) {
+  const absl::string_view prefix = "connector.circuit_breaker.";
+  if (from.has_enabled()) to->enabled = from.enabled();
+  if (from.has_threshold()) {
+    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(prefix, "threshold"), from.threshold(), 1, 1e6));
+    to->threshold = from.threshold();
+  }
+  if (!from.has_timeout()) return absl::OkStatus();
+  return Assign(from.timeout(), absl::StrCat(prefix, "timeout"), absl::Milliseconds(1),
+                absl::Hours(24), &to->timeout);
+}
+
+absl::Status ReadPublisher(const mfn::v1::Connector& from, InstanceConfig* to) {
+  MFN_RETURN_IF_ERROR(CheckEnum("connector.delivery_guarantee", from.delivery_guarantee(),
+                                mfn::v1::DeliveryGuarantee_MAX));
+  const bool given =
+      from.delivery_guarantee() > 0 || from.has_batch_size() || from.has_batch_timeout();
+  if (given && to->role != InstanceRole::kPublisher) {
+    return FieldError("connector.role", "INVALID_VALUE",
+                      "delivery_guarantee, batch_size and batch_timeout need ROLE_PUBLISHER");
+  }
+  if (from.delivery_guarantee() == mfn::v1::DELIVERY_GUARANTEE_AT_MOST_ONCE) {
+    to->delivery = DeliveryGuarantee::kAtMostOnce;
+  }
+  if (from.has_batch_size()) {
+    MFN_RETURN_IF_ERROR(CheckRange("connector.batch_size", from.batch_size(), 1, 10000));
+    to->batch_size = from.batch_size();
+  }
+  if (!from.has_batch_timeout()) return absl::OkStatus();
+  return Assign(from.batch_timeout(), "connector.batch_timeout", absl::ZeroDuration(),
+                absl::Hours(1), &to->batch_timeout);
+}
+
+absl::Status CheckPipelineBounds(const mfn::v1::Pipeline& from) {
+  MFN_RETURN_IF_ERROR(
+      CheckEnum("pipeline.processor", from.processor(), mfn::v1::Pipeline::Processor_MAX));
+  MFN_RETURN_IF_ERROR(CheckRange("pipeline.workers", from.workers(), 0, 256));
+  if (from.has_max_in_flight_records()) {
+    MFN_RETURN_IF_ERROR(
+        CheckRange("pipeline.max_in_flight_records", from.max_in_flight_records(), 1, 1e6));
+  }
+  if (from.has_max_in_flight_bytes()) {
+    MFN_RETURN_IF_ERROR(CheckRange("pipeline.max_in_flight_bytes",
+                                   static_cast<double>(from.max_in_flight_bytes()), 1024,
+                                   static_cast<double>(int64_t{1} << 36)));
+  }
+  if (from.sinks().empty() || from.sinks_size() > 16) {
+    return FieldError(
+        "pipeline.sinks", "OUT_OF_RANGE",
+        absl::StrCat("pipeline.sinks has ", from.sinks_size(), " entries, must have 1 to 16"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadSinks(const mfn::v1::Pipeline& from, PipelineConfig* to) {
+  std::set<std::string> seen;
+  for (int k = 0; k < from.sinks_size(); ++k) {
+    const std::string field = absl::StrCat("pipeline.sinks[", k, "].publisher");
+    auto publisher = ReadReference(from.sinks(k).publisher(), "connectors", field);
+    if (!publisher.ok()) return publisher.status();
+    if (!seen.insert(*publisher).second) {
+      return FieldError(field, "INVALID_VALUE", absl::StrCat(*publisher, " is listed twice"));
+    }
+    to->sinks.push_back({*publisher, !from.sinks(k).has_required() || from.sinks(k).required()});
+  }
+  return absl::OkStatus();
+}
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  out->set_seconds(nanos / 1'000'000'000);
+  out->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
+}  // namespace
+
+absl::StatusOr<InstanceConfig> ConnectorFromProto(const std::string& id,
+                                                  const mfn::v1::Connector& connector) {
+  InstanceConfig config;
+  MFN_RETURN_IF_ERROR(CheckId(id, "connector_id"));
+  config.name = id;
+  MFN_RETURN_IF_ERROR(CheckEnum("connector.role", connector.role(), mfn::v1::Connector::Role_MAX));
+  if (connector.role() == mfn::v1::Connector::ROLE_PUBLISHER)
+    config.role = InstanceRole::kPublisher;
+  config.type = connector.type();
+  if (config.type.empty()) {
+    return FieldError("connector.type", "REQUIRED",
+                      "connector.type must be given; PluginService.ListPlugins names the types");
+  }
+  if (connector.has_timeout()) {
+    MFN_RETURN_IF_ERROR(Assign(connector.timeout(), "connector.timeout", absl::Milliseconds(1),
+                               absl::Hours(1), &config.timeout));
+  }
+  MFN_RETURN_IF_ERROR(ReadRetry(connector.retry_policy(), &config.retry));
+  MFN_RETURN_IF_ERROR(ReadBreaker(connector.circuit_breaker(), &config.breaker));
+  MFN_RETURN_IF_ERROR(ReadPublisher(connector, &config));
+  if (connector.has_config_data()) {
+    config.config_json.clear();
+    const auto written =
+        google::protobuf::util::MessageToJsonString(connector.config_data(), &config.config_json);
+    if (!written.ok()) {
+      return FieldError("connector.config_data", "INVALID_VALUE",
+                        absl::StrCat("connector.config_data cannot be written as JSON: ",
+                                     std::string(written.message())));
+    }
+  }
+  return config;
+}
+
+absl::StatusOr<PipelineConfig> PipelineFromProto(const std::string& id,
+                                                 const mfn::v1::Pipeline& pipeline) {
+  PipelineConfig config;
+  MFN_RETURN_IF_ERROR(CheckId(id, "pipeline_id"));
+  config.name = id;
+  MFN_RETURN_IF_ERROR(CheckPipelineBounds(pipeline));
+  auto source = ReadReference(pipeline.source(), "connectors", "pipeline.source");
+  if (!source.ok()) return source.status();
+  config.source = *source;
+  MFN_RETURN_IF_ERROR(ReadSinks(pipeline, &config));
+  if (!pipeline.dead_letter_publisher().empty()) {
+    auto publisher = ReadReference(pipeline.dead_letter_publisher(), "connectors",
+                                   "pipeline.dead_letter_publisher");
+    if (!publisher.ok()) return publisher.status();
+    config.dead_letter_publisher = *publisher;
+  }
+  if (pipeline.processor() == mfn::v1::Pipeline::PROCESSOR_PASSTHROUGH) {
+    config.processor = ProcessorKind::kPassthrough;
+  }
+  if (pipeline.has_autostart()) config.autostart = pipeline.autostart();
+  config.workers = pipeline.workers();
+  if (pipeline.has_max_in_flight_records()) {
+    config.max_in_flight_records = pipeline.max_in_flight_records();
+  }
+  if (pipeline.has_max_in_flight_bytes()) {
+    config.max_in_flight_bytes = pipeline.max_in_flight_bytes();
+  }
+  return config;
+}
+
+std::string BodyOf(const std::string& id, mfn::v1::Connector connector) {
+  connector.set_name(id);
+  connector.clear_status();
+  return connector.SerializeAsString();
+}
+
+std::string BodyOf(const std::string& id, mfn::v1::Pipeline pipeline) {
+  pipeline.set_name(id);
+  pipeline.clear_status();
+  return pipeline.SerializeAsString();
+}
+
+absl::StatusOr<InstanceConfig> ConnectorFromBody(const std::string& body) {
+  mfn::v1::Connector connector;
+  if (!connector.ParseFromString(body)) return absl::DataLossError("a kept connector is damaged");
+  return ConnectorFromProto(connector.name(), connector);
+}
+
+absl::StatusOr<PipelineConfig> PipelineFromBody(const std::string& body) {
+  mfn::v1::Pipeline pipeline;
+  if (!pipeline.ParseFromString(body)) return absl::DataLossError("a kept pipeline is damaged");
+  return PipelineFromProto(pipeline.name(), pipeline);
+}
+
+void ToProto(const InstanceConfig& config, const std::string& redacted_json,
+             mfn::v1::Connector* out) {
+  const bool publisher = config.role == InstanceRole::kPublisher;
+  out->set_name(absl::StrCat("connectors/", config.name));
+  out->set_role(publisher ? mfn::v1::Connector::ROLE_PUBLISHER
+                          : mfn::v1::Connector::ROLE_CONNECTOR);
+  out->set_type(config.type);
+  SetDuration(config.timeout, out->mutable_timeout());
+  mfn::v1::RetryPolicy* retry = out->mutable_retry_policy();
+  retry->set_max_retries(config.retry.max_retries);
+  retry->set_backoff(
+      static_cast<mfn::v1::RetryPolicy::Backoff>(static_cast<int>(config.retry.backoff) + 1));
+  retry->set_jitter(
+      static_cast<mfn::v1::RetryPolicy::Jitter>(static_cast<int>(config.retry.jitter) + 1));
+  SetDuration(config.retry.initial_delay, retry->mutable_initial_delay());
+  retry->set_multiplier(config.retry.multiplier);
+  SetDuration(config.retry.max_delay, retry->mutable_max_delay());
+  mfn::v1::CircuitBreaker* breaker = out->mutable_circuit_breaker();
+  breaker->set_enabled(config.breaker.enabled);
+  breaker->set_threshold(config.breaker.threshold);
+  SetDuration(config.breaker.timeout, breaker->mutable_timeout());
+  // Redacted text is the registry's own and parses; if a Struct cannot hold it, it stays away.
+  (void)google::protobuf::util::JsonStringToMessage(redacted_json, out->mutable_config_data());
+  if (!publisher) return;
+  out->set_delivery_guarantee(config.delivery == DeliveryGuarantee::kAtMostOnce
+                                  ? mfn::v1::DELIVERY_GUARANTEE_AT_MOST_ONCE
+                                  : mfn::v1::DELIVERY_GUARANTEE_AT_LEAST_ONCE);
+  out->set_batch_size(config.batch_size);
+  SetDuration(config.batch_timeout, out->mutable_batch_timeout());
+}
+
+void ToProto(const PipelineConfig& config, mfn::v1::Pipeline* out) {
+  out->set_name(absl::StrCat("pipelines/", config.name));
+  out->set_source(absl::StrCat("connectors/", config.source));
+  out->set_processor(config.processor == ProcessorKind::kPassthrough
+                         ? mfn::v1::Pipeline::PROCESSOR_PASSTHROUGH
+                         : mfn::v1::Pipeline::PROCESSOR_SIMULATE);
+  for (const SinkRef& sink : config.sinks) {
+    mfn::v1::PipelineSink* to = out->add_sinks();
+    to->set_publisher(absl::StrCat("connectors/", sink.publisher));
+    to->set_required(sink.required);
+  }
+  if (!config.dead_letter_publisher.empty()) {
+    out->set_dead_letter_publisher(absl::StrCat("connectors/", config.dead_letter_publisher));
+  }
+  out->set_autostart(config.autostart);
+  out->set_workers(config.workers);
+  out->set_max_in_flight_records(config.max_in_flight_records);
+  out->set_max_in_flight_bytes(config.max_in_flight_bytes);
+}
+
+void ToProto(const registry::InstanceStatus& status, mfn::v1::ConnectorStatus* out) {
+  // The enums count alike, the messages' from 1.
+  out->set_state(static_cast<mfn::v1::ConnectorStatus::State>(static_cast<int>(status.state) + 1));
+  out->set_breaker(
+      static_cast<mfn::v1::ConnectorStatus::Breaker>(static_cast<int>(status.breaker) + 1));
+  out->set_last_error(status.last_error);
+  if (!status.last_error.empty()) SetTime(status.last_error_time, out->mutable_last_error_time());
+  out->set_calls(status.calls);
+  out->set_attempts(status.attempts);
+  out->set_successes(status.successes);
+  out->set_failures(status.failures);
+  out->set_retries(status.retries);
+  out->set_rejected(status.rejected);
+  out->set_breaker_opened(status.breaker_opened);
+  out->set_records_in(status.records_in);
+  out->set_records_out(status.records_out);
+  out->set_mean_attempt_ms(status.mean_attempt_ms);
+}
+
+void ToProto(const pipeline::PipelineStatus& status, mfn::v1::PipelineStatus* out) {
+  out->set_state(static_cast<mfn::v1::PipelineStatus::State>(static_cast<int>(status.state) + 1));
+  out->set_error(status.error);
+  mfn::v1::Conservation* counts = out->mutable_conservation();
+  counts->set_received(status.counts.received);
+  counts->set_delivered(status.counts.delivered);
+  counts->set_dead_lettered(status.counts.dead_lettered);
+  counts->set_dropped(status.counts.dropped);
+  counts->set_returned(status.counts.returned);
+  counts->set_parked(status.counts.parked);
+  counts->set_in_flight(status.counts.in_flight);
+  for (const auto& [cause, count] : status.counts.dropped_by_cause) {
+    (*counts->mutable_dropped_by_cause())[cause] = count;
+  }
+  out->set_records_read(status.records_read);
+  out->set_records_acked(status.records_acked);
+  out->set_replayed(status.replayed);
+  out->set_simulate_seconds(status.simulate_seconds);
+}
+
+#undef MFN_RETURN_IF_ERROR
+
+}  // namespace mfn::rpc

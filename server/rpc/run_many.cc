@@ -1,0 +1,171 @@
+#include "server/rpc/run_many.h"
+
+#include <deque>
+#include <memory>
+#include <utility>
+
+#include "server/pipeline/codec.h"
+#include "server/rpc/simulation_run.h"
+#include "server/rpc/status.h"
+
+namespace mfn::rpc {
+namespace {
+
+using Request = mfn::v1::RunManyRequest;
+using Response = mfn::v1::RunManyResponse;
+using Reactor = grpc::ServerBidiReactor<Request, Response>;
+
+// What a request of this stream and its result may take: an initial field of the largest grid, as
+// bytes and as numbers, and the fields of a reply twice.
+constexpr int64_t kMemoryPerRequest = int64_t{20} << 20;
+
+class Refused final : public Reactor {
+ public:
+  explicit Refused(const absl::Status& status) { Finish(ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
+// Reads, writes and computing threads meet here; everything they share is behind the mutex. At most
+// one read and one write are under way. It finishes when nothing is.
+class RunManyCall final : public Reactor {
+ public:
+  RunManyCall(CallRunner* calls, int bound, MemoryBudget::Reservation reservation)
+      : calls_(calls), bound_(bound), reservation_(std::move(reservation)) {
+    cancel_ = source_.token();
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (ok) Dispatch();
+    Action action;
+    {
+      MutexLock lock(&mutex_);
+      reading_ = false;
+      if (!ok) half_closed_ = true;
+      action = NextAction();
+    }
+    Perform(action);
+  }
+
+  void OnWriteDone(bool ok) override {
+    Action action;
+    {
+      MutexLock lock(&mutex_);
+      writing_ = false;
+      --in_flight_;
+      if (!ok) broken_ = true;
+      action = NextAction();
+    }
+    Perform(action);
+  }
+
+  void OnCancel() override { source_.Cancel(); }
+  void OnDone() override { delete this; }
+
+ private:
+  struct Action {
+    bool read = false, write = false, finish = false;
+  };
+
+  void Dispatch() {
+    auto request = std::make_shared<Request>(std::move(request_));
+    request_.Clear();
+    uint64_t index;
+    {
+      MutexLock lock(&mutex_);
+      index = next_index_++;
+      ++in_flight_;
+    }
+    calls_->PushSimulation(
+        [this, request, index](engine::Simulation* arena) { Compute(*request, index, arena); });
+  }
+
+  void Compute(const Request& request, uint64_t index, engine::Simulation* arena) {
+    auto response = std::make_unique<Response>();
+    response->set_index(index);
+    mfn::v1::SimulationResult* result = response->mutable_result();
+    const absl::Status status = WithoutExceptions(
+        [&] { return RunToResult(request.simulation(), cancel_, arena, result); });
+    if (!status.ok()) {
+      result->Clear();
+      pipeline::ErrorToProto(status, result);
+      if (CheckRequestId(request.simulation()).ok()) {
+        result->set_request_id(request.simulation().request_id());
+      }
+    }
+    Action action;
+    {
+      MutexLock lock(&mutex_);
+      ready_.push_back(std::move(response));
+      action = NextAction();
+    }
+    Perform(action);
+  }
+
+  // Decides what to start and marks it as started.
+  Action NextAction() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    Action action;
+    if (cancel_.cancelled()) broken_ = true;
+    if (broken_) {
+      in_flight_ -= static_cast<int>(ready_.size());
+      ready_.clear();
+    }
+    if (!writing_ && !ready_.empty()) {
+      current_ = std::move(ready_.front());
+      ready_.pop_front();
+      action.write = writing_ = true;
+    }
+    if (!reading_ && !half_closed_ && !broken_ && in_flight_ < bound_) {
+      action.read = reading_ = true;
+    }
+    const bool over = (half_closed_ || broken_) && in_flight_ == 0 && !reading_ && !writing_;
+    if (over && !finished_) action.finish = finished_ = true;
+    return action;
+  }
+
+  // Outside the lock. After a finish, or once nothing of ours is under way, the object may be gone;
+  // what is in `action` keeps it alive until it is started, reads last.
+  void Perform(const Action& action) {
+    if (action.finish) {
+      Finish(cancel_.cancelled() ? ToGrpc(absl::CancelledError("the caller cancelled"))
+                                 : grpc::Status::OK);
+      return;
+    }
+    // A read that is under way keeps the stream open, so it is safe to start the write after it.
+    if (action.read) StartRead(&request_);
+    if (action.write) StartWrite(current_.get());
+  }
+
+  CallRunner* const calls_;
+  const int bound_;
+  const MemoryBudget::Reservation reservation_;
+  CancellationSource source_;
+  Cancellation cancel_;
+  Request request_;                    // touched by the read that is under way only
+  std::unique_ptr<Response> current_;  // touched by the write that is under way only
+
+  Mutex mutex_;
+  std::deque<std::unique_ptr<Response>> ready_ ABSL_GUARDED_BY(mutex_);
+  uint64_t next_index_ ABSL_GUARDED_BY(mutex_) = 0;
+  int in_flight_ ABSL_GUARDED_BY(mutex_) = 0;  // read and not yet written
+  bool reading_ ABSL_GUARDED_BY(mutex_) = true;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  bool half_closed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace
+
+grpc::ServerBidiReactor<Request, Response>* StartRunMany(CallRunner* calls,
+                                                         grpc::CallbackServerContext* context) {
+  std::string caller;
+  const absl::Status admitted = calls->Admit(*context, "mfn.v1.SimulationService/RunMany", &caller);
+  if (!admitted.ok()) return new Refused(admitted);
+  const int bound = 2 * calls->simulation_threads();
+  auto reservation = calls->memory().Reserve(bound * kMemoryPerRequest);
+  if (!reservation.ok()) return new Refused(reservation.status());
+  return new RunManyCall(calls, bound, *std::move(reservation));
+}
+
+}  // namespace mfn::rpc

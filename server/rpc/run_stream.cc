@@ -1,0 +1,296 @@
+#include "server/rpc/run_stream.h"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/engine/features.h"
+#include "server/engine/run.h"
+#include "server/pipeline/codec.h"
+#include "server/rpc/simulation_run.h"
+#include "server/rpc/status.h"
+
+namespace mfn::rpc {
+namespace {
+
+using Response = mfn::v1::RunStreamResponse;
+using Reactor = grpc::ServerWriteReactor<Response>;
+
+constexpr int64_t kSliceNanos = 200'000'000;
+
+// What to do, checked.
+struct Plan {
+  std::string request_id;
+  pipeline::SimulationJob job;
+  int64_t frame_interval = 0;
+  int64_t progress_interval = 0;  // 0: by time
+  bool final_frame = false;
+};
+
+absl::Status CheckInterval(absl::string_view field, int64_t value) {
+  constexpr int64_t kMax = std::numeric_limits<uint32_t>::max();
+  if (value >= 0 && value <= kMax) return absl::OkStatus();
+  return pipeline::FieldError(field, "OUT_OF_RANGE",
+                              absl::StrCat(field, " is ", value, ", must be in [0, ", kMax, "]"));
+}
+
+absl::StatusOr<Plan> MakePlan(const mfn::v1::RunStreamRequest& request) {
+  const mfn::v1::SimulationRequest& simulation = request.simulation();
+  Plan plan;
+  if (absl::Status s = CheckInterval("frame_interval", request.frame_interval()); !s.ok()) return s;
+  if (absl::Status s = CheckInterval("progress_interval", request.progress_interval()); !s.ok()) {
+    return s;
+  }
+  if (absl::Status s = CheckRequestId(simulation); !s.ok()) {
+    return WithFieldPrefix(s, "simulation.");
+  }
+  if (simulation.include_history()) {
+    return pipeline::FieldError(
+        "simulation.include_history", "INVALID_VALUE",
+        "include_history must be absent in a stream; frame_interval 1 sends "
+        "the field after every step");
+  }
+  auto job = pipeline::FromProto(simulation);
+  if (!job.ok()) return WithFieldPrefix(job.status(), "simulation.");
+  if (job->compat && (request.frame_interval() > 0 || request.progress_interval() > 0)) {
+    return pipeline::FieldError("frame_interval", "INVALID_VALUE",
+                                "frame_interval and progress_interval must be 0 in "
+                                "SIMULATION_MODE_REQUEST_COMPAT, which only has an end");
+  }
+  plan.request_id = simulation.request_id();
+  plan.job = *std::move(job);
+  plan.frame_interval = request.frame_interval();
+  plan.progress_interval = request.progress_interval();
+  plan.final_frame = simulation.include_field() || plan.frame_interval > 0;
+  return plan;
+}
+
+// A stream that was refused.
+class Refused final : public Reactor {
+ public:
+  explicit Refused(const absl::Status& status) { Finish(ToGrpc(status)); }
+  void OnDone() override { delete this; }
+};
+
+// Slices and writes alternate, so only one thread is here at any time, OnCancel apart.
+class RunStreamCall final : public Reactor {
+ public:
+  RunStreamCall(CallRunner* calls, Plan plan, MemoryBudget::Reservation reservation)
+      : calls_(calls), plan_(std::move(plan)), reservation_(std::move(reservation)) {
+    cancel_ = source_.token();
+  }
+
+  // After this the object may be gone.
+  void PushSlice() {
+    calls_->PushSimulation([this](engine::Simulation*) { Slice(); });
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) {
+      Finish(ToGrpc(absl::CancelledError("the reader is gone")));
+      return;
+    }
+    Next();
+  }
+  void OnCancel() override { source_.Cancel(); }
+  void OnDone() override { delete this; }
+
+ private:
+  void Slice();
+  absl::Status Compute();
+  absl::Status Begin();
+  absl::Status StepOnce();
+  absl::Status RunCompat();
+  absl::Status End();
+  // Whether something must be written after the step just done.
+  bool Due(int64_t slice_start);
+  // Writes what is due, or computes on.
+  void Next();
+  void WriteChunk();
+  void WriteProgress();
+
+  std::span<const double> field() const {
+    return plan_.job.compat ? std::span<const double>(compat_field_) : simulation_.field();
+  }
+
+  CallRunner* const calls_;
+  const Plan plan_;
+  const MemoryBudget::Reservation reservation_;
+  CancellationSource source_;
+  Cancellation cancel_;
+
+  bool begun_ = false;
+  engine::Simulation simulation_;
+  std::optional<engine::FeatureAccumulator> features_;
+  std::vector<double> compat_field_;
+  int64_t steps_done_ = 0;
+  int64_t compute_nanos_ = 0;
+
+  size_t frame_left_ = 0;  // bytes of the current field that are still to be written
+  bool progress_due_ = false;
+  std::optional<mfn::v1::SimulationResult> result_;
+  Response response_;  // the write that is under way
+};
+
+void RunStreamCall::Slice() {
+  const int64_t start = calls_->clock()->MonotonicNanos();
+  const absl::Status status = WithoutExceptions([this] { return Compute(); });
+  compute_nanos_ += calls_->clock()->MonotonicNanos() - start;
+  if (!status.ok()) {
+    Finish(ToGrpc(status));
+    return;
+  }
+  if (result_) {
+    result_->mutable_timing()->set_simulate_ms(static_cast<double>(compute_nanos_) / 1e6);
+  }
+  Next();
+}
+
+absl::Status RunStreamCall::Compute() {
+  if (cancel_.cancelled()) return absl::CancelledError("the caller cancelled");
+  if (plan_.job.compat) return RunCompat();
+  if (!begun_) {
+    if (absl::Status s = Begin(); !s.ok()) return s;
+  }
+  const int64_t start = calls_->clock()->MonotonicNanos();
+  do {
+    if (cancel_.cancelled()) return absl::CancelledError("the caller cancelled");
+    if (absl::Status s = StepOnce(); !s.ok()) return s;
+  } while (!Due(start));
+  return steps_done_ == plan_.job.config.steps ? End() : absl::OkStatus();
+}
+
+absl::Status RunStreamCall::Begin() {
+  begun_ = true;
+  const engine::RunOptions options = pipeline::OptionsOf(plan_.job);
+  const auto reset = options.initial ? simulation_.Reset(plan_.job.config, *options.initial)
+                                     : simulation_.Reset(plan_.job.config);
+  if (!reset.ok()) return pipeline::ToStatus(reset.error());
+  auto features =
+      engine::FeatureAccumulator::Create(plan_.job.config.grid_size, plan_.job.features);
+  if (!features.ok()) return pipeline::ToStatus(features.error());
+  features_ = *std::move(features);
+  return absl::OkStatus();
+}
+
+absl::Status RunStreamCall::StepOnce() {
+  if (auto step = simulation_.Step(); !step.ok()) return pipeline::ToStatus(step.error());
+  if (auto added = features_->AddFrame(simulation_.field()); !added.ok()) {
+    return pipeline::ToStatus(added.error());
+  }
+  ++steps_done_;
+  return absl::OkStatus();
+}
+
+bool RunStreamCall::Due(int64_t slice_start) {
+  const bool last = steps_done_ == plan_.job.config.steps;
+  const auto at = [&](int64_t interval) {
+    return interval > 0 && (last || steps_done_ % interval == 0);
+  };
+  if (at(plan_.frame_interval) || (last && plan_.final_frame)) frame_left_ = field().size_bytes();
+  const bool long_enough = calls_->clock()->MonotonicNanos() - slice_start >= kSliceNanos;
+  progress_due_ = plan_.progress_interval > 0 ? at(plan_.progress_interval) : last || long_enough;
+  return last || long_enough || frame_left_ > 0 || progress_due_;
+}
+
+absl::Status RunStreamCall::RunCompat() {
+  engine::RunOptions options = pipeline::OptionsOf(plan_.job);
+  options.cancel = [this] { return cancel_.cancelled(); };
+  mfn::v1::SimulationResult result;
+  auto run = pipeline::RunJob(plan_.job, options, &result);
+  if (!run.ok()) return run.status();
+  compat_field_ = std::move(run->field);
+  if (plan_.final_frame) frame_left_ = field().size_bytes();
+  steps_done_ = plan_.job.config.steps;
+  result.set_request_id(plan_.request_id);
+  if (run->features) AddWarnings(*run->features, &result);
+  result_ = std::move(result);
+  return absl::OkStatus();
+}
+
+absl::Status RunStreamCall::End() {
+  auto features = features_->Finish();
+  if (!features.ok()) return pipeline::ToStatus(features.error());
+  engine::RunResult run;
+  run.grid_size = simulation_.grid_size();
+  run.seed = *simulation_.config().seed;
+  run.counters = simulation_.counters();
+  run.statistics =
+      engine::StatisticsOf(simulation_.field(), simulation_.activator(), simulation_.inhibitor());
+  run.features = *features;
+  mfn::v1::SimulationResult result;
+  pipeline::ToProto(plan_.job, run, &result);
+  result.set_request_id(plan_.request_id);
+  AddWarnings(*features, &result);
+  result_ = std::move(result);
+  return absl::OkStatus();
+}
+
+void RunStreamCall::Next() {
+  if (frame_left_ > 0) {
+    WriteChunk();
+  } else if (progress_due_) {
+    WriteProgress();
+  } else if (result_) {
+    *response_.mutable_result() = *std::move(result_);
+    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+  } else {
+    PushSlice();
+  }
+}
+
+void RunStreamCall::WriteChunk() {
+  const std::span<const double> values = field();
+  const size_t offset = values.size_bytes() - frame_left_;
+  const size_t bytes = std::min(frame_left_, kChunkBytes);
+  const int32_t n = static_cast<int32_t>(plan_.job.config.grid_size);
+  mfn::v1::FrameChunk* frame = response_.mutable_frame();
+  frame->set_step(static_cast<uint32_t>(steps_done_));
+  frame->set_rows(n);
+  frame->set_cols(n);
+  frame->set_offset(static_cast<int64_t>(offset));
+  SetBytes(values.subspan(offset / sizeof(double), bytes / sizeof(double)), frame->mutable_data());
+  frame_left_ -= bytes;
+  frame->set_last(frame_left_ == 0);
+  StartWrite(&response_);
+}
+
+void RunStreamCall::WriteProgress() {
+  progress_due_ = false;
+  const engine::Counters& counters = simulation_.counters();
+  mfn::v1::RunProgress* progress = response_.mutable_progress();
+  progress->set_steps_computed(static_cast<uint32_t>(steps_done_));
+  progress->set_steps(static_cast<uint32_t>(plan_.job.config.steps));
+  progress->set_growth_events(static_cast<uint32_t>(counters.growth_events));
+  progress->set_turing_activations(static_cast<uint64_t>(counters.turing_activations));
+  progress->set_clamping_events(static_cast<uint64_t>(counters.clamping_events));
+  StartWrite(&response_);
+}
+
+// The simulation's six arrays, those of the features, one chunk.
+int64_t StreamMemory(const mfn::v1::RunStreamRequest& request, int64_t grid_size) {
+  return 12 * 8 * grid_size * grid_size + 2 * static_cast<int64_t>(request.ByteSizeLong()) +
+         2 * static_cast<int64_t>(kChunkBytes);
+}
+
+}  // namespace
+
+grpc::ServerWriteReactor<Response>* StartRunStream(CallRunner* calls,
+                                                   grpc::CallbackServerContext* context,
+                                                   const mfn::v1::RunStreamRequest& request) {
+  std::string caller;
+  const absl::Status admitted =
+      calls->Admit(*context, "mfn.v1.SimulationService/RunStream", &caller);
+  if (!admitted.ok()) return new Refused(admitted);
+  auto plan = MakePlan(request);
+  if (!plan.ok()) return new Refused(plan.status());
+  auto reservation = calls->memory().Reserve(StreamMemory(request, plan->job.config.grid_size));
+  if (!reservation.ok()) return new Refused(reservation.status());
+  auto* call = new RunStreamCall(calls, *std::move(plan), *std::move(reservation));
+  call->PushSlice();
+  return call;
+}
+
+}  // namespace mfn::rpc
