@@ -165,8 +165,9 @@ void SinkWriter::TakeBatch(int64_t now, std::vector<Entry>* batch) {
   }
   if (held_ || now < not_before_) return;
   size_t bytes = 0;
+  const size_t limit = batch_limit_;
   const auto take = [&](std::deque<Entry>* from) {
-    for (size_t k = from->size(); k > 0 && batch->size() < batch_limit_; --k) {
+    for (size_t k = from->size(); k > 0 && batch->size() < limit; --k) {
       Entry entry = std::move(from->front());
       from->pop_front();
       if (entry.parked && entry.not_before > now) {  // not its turn
