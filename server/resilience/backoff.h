@@ -1,14 +1,5 @@
-// How long to wait before the k-th retry: strategy, then cap, then jitter.
-//
-//   strategy      delay before retry k = 1, 2, ...
-//   exponential   initial * multiplier^(k-1)
-//   linear        initial * k
-//   fixed         initial
-//   immediate     0
-//   none          no retry at all (the policy's business; 0 here)
-//
-// Jitter on a delay d: full [0, d), equal [d/2, d), quarter d +- 25 %, none d. Full jitter spreads
-// a herd best (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
+// How long to wait before a retry: strategy, then jitter. Immutable and thread-safe; the same
+// random numbers give the same delays.
 #ifndef MFN_SERVER_RESILIENCE_BACKOFF_H_
 #define MFN_SERVER_RESILIENCE_BACKOFF_H_
 
@@ -18,9 +9,23 @@
 
 namespace mfn::resilience {
 
-// retry >= 1. Never negative, never more than max_delay (quarter jitter included). Thread-safe if
-// `random` is.
-absl::Duration BackoffDelay(const RetryConfig& config, int retry, RandomSource* random);
+class Backoff {
+ public:
+  explicit Backoff(const RetryConfig& config) : config_(config) {}
+
+  // Before the retry with that index, from 0. Within [0, max_delay] for any index, however large.
+  absl::Duration Delay(int retry, RandomSource* random) const;
+
+  // The same before jitter:
+  //   exponential  initial_delay * multiplier^retry
+  //   linear       initial_delay * (retry + 1)
+  //   fixed        initial_delay
+  //   immediate, none  0
+  absl::Duration Base(int retry) const;
+
+ private:
+  const RetryConfig config_;
+};
 
 }  // namespace mfn::resilience
 

@@ -1,82 +1,91 @@
-// A circuit breaker for one endpoint.
+// A circuit breaker: stops calling an endpoint that fails, and finds out when it is back.
 //
-//   CLOSED -> OPEN       after `threshold` failures in a row, or when at least failure_ratio of at
-//                        least ratio_min_calls calls within ratio_window failed
-//   OPEN -> HALF_OPEN    after `timeout`, doubled with every reopening up to ten times, jittered by
-//                        up to 10 % so that replicas do not probe together
-//   HALF_OPEN            admits one probe at a time; closes after successes_to_close, reopens on
-//   one
-//                        failure; a probe that does not report within `timeout` counts as failed
+//   CLOSED     everything passes. Opens on `threshold` consecutive failures, or when at least
+//              `failure_ratio` of at least `ratio_min_calls` calls in `ratio_window` failed.
+//   OPEN       nothing passes for `timeout`; each opening in a row doubles it, up to ten times,
+//              and up to a tenth is added at random so that many instances do not return together.
+//   HALF_OPEN  one probe at a time. Closes after `successes_to_close`, opens again on one failure
+//              or when a probe does not come back within `timeout`.
+//   PAUSED     the endpoint asked for fewer calls: nothing passes until then; as CLOSED otherwise.
 //
-// Each change of state starts a generation; a result that belongs to an earlier one is ignored.
-// Thread-safe. A check while closed is one atomic load.
+// Each change between CLOSED, OPEN and HALF_OPEN starts a generation; a result that belongs to an
+// earlier one says nothing of the present and is ignored.
+//
+// Thread-safe. While CLOSED, Peek and Acquire cost one atomic load.
 #ifndef MFN_SERVER_RESILIENCE_BREAKER_H_
 #define MFN_SERVER_RESILIENCE_BREAKER_H_
 
-#include <array>
 #include <atomic>
 #include <cstdint>
-#include <optional>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/config.h"
 #include "server/base/mutex.h"
-#include "server/resilience/outcome.h"
+#include "server/resilience/failure_window.h"
 
 namespace mfn::resilience {
 
 class Breaker {
  public:
-  enum class State { kClosed, kOpen, kHalfOpen };
-  // Proof of admission, to be reported once.
-  struct Permit {
-    uint64_t generation;
+  enum class State : uint8_t { kClosed, kOpen, kHalfOpen, kPaused };
+  // What a result means for the breaker.
+  enum class Effect : uint8_t {
+    kSuccess,
+    kFailure,
+    kNeutral,  // says nothing of the endpoint
+    kTrip,     // opens at once: trying again cannot help
   };
 
-  // Clock and random are borrowed and outlive it.
-  Breaker(const BreakerConfig& config, Clock* clock, RandomSource* random);
+  struct Permit {
+    bool admitted = false;
+    // When rejected: why, and for how long (zero when a probe is running, whose end is not known).
+    State state = State::kClosed;
+    absl::Duration wait = absl::ZeroDuration();
+    uint64_t generation = 0;
+  };
 
-  // Whether Acquire would succeed now; changes nothing.
-  bool Peek() const;
-  std::optional<Permit> Acquire();
-  void Report(Permit permit, BreakerSignal signal);
+  // `random` is not owned and outlives the breaker.
+  Breaker(const BreakerConfig& config, RandomSource* random);
 
-  State state() const { return state_.load(std::memory_order_acquire); }
-  uint64_t times_opened() const { return times_opened_.load(std::memory_order_relaxed); }
-  // How long until a probe may be made; zero when one may be made now.
-  absl::Duration TimeUntilProbe() const;
+  // Whether Acquire would admit now; takes nothing.
+  Permit Peek(int64_t now_ns);
+  // An admitted permit must come back through Record, exactly once.
+  Permit Acquire(int64_t now_ns);
+  void Record(const Permit& permit, Effect effect, int64_t now_ns);
+  // As Record, for an endpoint that asked to be left alone for that long.
+  void RecordPause(const Permit& permit, absl::Duration pause, int64_t now_ns);
+
+  // As of the last call: an OPEN breaker becomes HALF_OPEN when somebody asks.
+  State state() const;
+  uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr int kBuckets = 10;
-  struct Bucket {
-    int64_t slot = -1;  // which tenth of the window, counted from the clock's origin
-    int calls = 0;
-    int failures = 0;
-  };
-
-  bool MayProbe(int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Count(int64_t now, bool failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool RatioExceeded(int64_t now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Open(int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Close() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  Permit Decide(int64_t now_ns, bool take) ABSL_LOCKS_EXCLUDED(mutex_);
+  Permit Admitted(State state) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Enter(State state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Open(int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void OpenUntil(int64_t until_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecordClosed(Effect effect, int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void RecordProbe(Effect effect, int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const BreakerConfig config_;
-  Clock* const clock_;
   RandomSource* const random_;
-  const int64_t bucket_nanos_;
-  std::atomic<State> state_{State::kClosed};
-  std::atomic<uint64_t> times_opened_{0};
+  // generation_ << 2 | state_, so that a closed breaker answers without the mutex.
+  std::atomic<uint64_t> word_{0};
+  std::atomic<uint64_t> opened_{0};
 
   mutable Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_) = State::kClosed;
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
   int consecutive_ ABSL_GUARDED_BY(mutex_) = 0;
-  std::array<Bucket, kBuckets> buckets_ ABSL_GUARDED_BY(mutex_);
-  int reopenings_ ABSL_GUARDED_BY(mutex_) = 0;
-  int64_t probe_at_ ABSL_GUARDED_BY(mutex_) = 0;  // when OPEN ends, monotonic nanoseconds
+  FailureWindow window_ ABSL_GUARDED_BY(mutex_);
+  int64_t until_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // of OPEN and PAUSED
+  int openings_ ABSL_GUARDED_BY(mutex_) = 0;      // in a row, without a CLOSED between
   bool probing_ ABSL_GUARDED_BY(mutex_) = false;
-  int64_t probe_expires_ ABSL_GUARDED_BY(mutex_) = 0;
+  int64_t probe_until_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   int probe_successes_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -1,17 +1,22 @@
-// The one composition point of every call into a plugin; nothing else in the tree knows how to
-// retry.
+// The one way to call something that may fail: the single point where deadline, retry, breaker,
+// limits and timeout are composed. Nothing else in the tree knows how to retry.
 //
-//   total deadline > retry > breaker peek > breaker acquire > attempt timeout > attempt > classify
+//   Guard guard(retry_config, breaker_config, clock, sleeper, random);   // one per endpoint
+//   CallOptions options;
+//   options.deadline_ns = clock->MonotonicNanos() + ...;
+//   CallResult result = guard.Call(options, [&](const Attempt& attempt) {
+//     return Classify(endpoint.Send(request, attempt.deadline_ns));
+//   });
 //
-// Rate limit and bulkhead stand between peek and acquire: the breaker is acquired last, so that
-// what is refused locally never counts against the endpoint and a half-open probe never queues.
+// From the outside in:
 //
-//   GuardedCall guard(config.retry, config.breaker, clock, sleeper, random);
-//   CallReport report = guard.Run({.attempt_timeout = config.timeout}, cancel,
-//                                 [&](const AttemptContext& attempt) { return ... one attempt ...;
-//                                 });
+//   total deadline > retry > breaker peek > rate limit, admission > breaker acquire
+//     > attempt timeout > the call > classify
 //
-// Thread-safe; many calls may run at once. The path itself allocates nothing.
+// Retry is outside the breaker, and the breaker is acquired last: what is turned away locally
+// never counts against the endpoint, and a half-open probe never queues.
+//
+// Thread-safe. A call that succeeds at once allocates nothing.
 #ifndef MFN_SERVER_RESILIENCE_GUARDED_CALL_H_
 #define MFN_SERVER_RESILIENCE_GUARDED_CALL_H_
 
@@ -25,66 +30,103 @@
 #include "server/base/config.h"
 #include "server/resilience/breaker.h"
 #include "server/resilience/outcome.h"
+#include "server/resilience/retry_policy.h"
 
 namespace mfn::resilience {
 
-struct CallOptions {
-  absl::Duration attempt_timeout = absl::Seconds(30);
-  // No attempt starts past it, and none outlasts it.
-  absl::Duration total_timeout = absl::InfiniteDuration();
-  // Whether an attempt whose outcome is unknown may be repeated.
-  bool idempotent = true;
-  // False: one attempt, whatever comes of it.
-  bool retry = true;
-};
-
-struct AttemptContext {
-  int number;           // from 1
-  int64_t deadline_ns;  // monotonic
-};
-
-struct CallReport {
-  AttemptResult result;  // of the last attempt; kRejected if none was made
-  int attempts = 0;
-};
-
-// Counters only grow. Read at any time.
-struct CallMetrics {
-  std::atomic<uint64_t> calls{0};
-  std::atomic<uint64_t> attempts{0};
-  std::atomic<uint64_t> successes{0};
-  std::atomic<uint64_t> failures{0};
-  std::atomic<uint64_t> retries{0};
-  std::atomic<uint64_t> rejected{0};
-  std::atomic<uint64_t> attempt_nanos{0};
-};
-
-class GuardedCall {
+// Who may call at the same time: entered before the breaker is acquired, left after each attempt.
+class Admission {
  public:
-  // Clock, sleeper and random are borrowed and outlive it.
-  GuardedCall(const RetryConfig& retry, const BreakerConfig& breaker, Clock* clock,
-              Sleeper* sleeper, RandomSource* random);
+  virtual ~Admission() = default;
+  // Waits for a place until the deadline (monotonic nanoseconds) or cancellation; false: none.
+  virtual bool Enter(int64_t deadline_ns, const Cancellation& cancel) = 0;
+  virtual void Leave() = 0;
+};
 
-  CallReport Run(const CallOptions& options, const Cancellation& cancel,
-                 absl::FunctionRef<AttemptResult(const AttemptContext&)> attempt);
+struct CallOptions {
+  int64_t deadline_ns = INT64_MAX;                     // of everything, monotonic
+  absl::Duration attempt_timeout = absl::Seconds(30);  // of each attempt
+  bool idempotent = true;          // may be repeated when the outcome of an attempt is unknown
+  bool single_attempt = false;     // no retry
+  bool ignore_breaker = false;     // neither asks the breaker nor tells it: a health check
+  Admission* admission = nullptr;  // not owned; null: none
+  Cancellation cancel;
+};
 
-  const CallMetrics& metrics() const { return metrics_; }
-  Breaker& breaker() { return breaker_; }
-  const Breaker& breaker() const { return breaker_; }
+// One attempt, as the called function sees it.
+struct Attempt {
+  int number = 1;
+  int64_t deadline_ns = INT64_MAX;        // of this attempt
+  int64_t total_deadline_ns = INT64_MAX;  // of the guarded call
+};
+
+enum class Rejection : uint8_t {
+  kNone,
+  kBreakerOpen,  // or pausing for longer than the deadline allows
+  kDeadline,     // no time was left for a first attempt
+  kNotAdmitted,  // the admission had no place in time, or is closed
+};
+
+struct CallResult {
+  Outcome outcome = Outcome::kOk;  // of the last attempt; without one: why there was none
+  // Why no (further) attempt was made although the policy had one left.
+  Rejection rejection = Rejection::kNone;
+  int attempts = 0;
+  absl::Duration retry_after = absl::ZeroDuration();  // sensible earliest time to try again
+  bool ok() const { return outcome == Outcome::kOk; }
+};
+
+// A snapshot; no counter ever goes down.
+struct CallMetrics {
+  uint64_t calls = 0, attempts = 0, successes = 0, failures = 0, retries = 0;
+  uint64_t rejected = 0;  // by the breaker
+  int64_t attempt_nanos = 0;
+};
+
+class Guard {
+ public:
+  // Clock, sleeper and random are not owned and outlive the guard.
+  Guard(const RetryConfig& retry, const BreakerConfig& breaker, Clock* clock, Sleeper* sleeper,
+        RandomSource* random);
+
+  // Blocks. `call` runs on this thread, at most once at a time.
+  CallResult Call(const CallOptions& options,
+                  absl::FunctionRef<AttemptResult(const Attempt&)> call);
+
+  // Wakes every wait of this guard and lets no further attempt start; for shutdown.
+  void Stop() { stop_.Cancel(); }
+  // Fires with Stop.
+  Cancellation stopped() const { return stopped_; }
+
+  Breaker::State breaker_state() const { return breaker_.state(); }
+  uint64_t breaker_opened() const { return breaker_.opened(); }
+  CallMetrics metrics() const;
 
  private:
-  bool MayRetry(const AttemptResult& result, const CallOptions& options, int attempts,
-                bool auth_retried) const;
-  absl::Duration DelayBefore(const AttemptResult& result, int retry) const;
-  AttemptResult RunAttempt(Breaker::Permit permit, const AttemptContext& context,
-                           absl::FunctionRef<AttemptResult(const AttemptContext&)> attempt);
+  using Function = absl::FunctionRef<AttemptResult(const Attempt&)>;
+  CallResult Run(const CallOptions& options, Function call);
+  // False: no attempt; *result says why. Waits out a pause of the endpoint.
+  bool MayTry(const CallOptions& options, CallResult* result);
+  bool TryOnce(const CallOptions& options, Function call, const RetryProgress& progress,
+               CallResult* result, AttemptResult* attempt);
+  void Tell(const Breaker::Permit& permit, const AttemptResult& attempt, bool last_auth);
+  bool Reject(const Breaker::Permit& permit, CallResult* result);
+  // False when cancelled meanwhile.
+  bool Sleep(absl::Duration duration, const Cancellation& cancel);
+  bool Cancelled(const CallOptions& options) const;
 
-  const RetryConfig retry_;
+  const RetryPolicy policy_;
+  const bool breaker_enabled_;
+  Breaker breaker_;
   Clock* const clock_;
   Sleeper* const sleeper_;
   RandomSource* const random_;
-  Breaker breaker_;
-  CallMetrics metrics_;
+  CancellationSource stop_;
+  const Cancellation stopped_ = stop_.token();
+
+  std::atomic<uint64_t> calls_{0}, attempts_{0}, successes_{0}, failures_{0}, retries_{0},
+      rejected_{0};
+  std::atomic<int64_t> attempt_nanos_{0};
 };
 
 }  // namespace mfn::resilience
