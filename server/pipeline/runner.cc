@@ -158,18 +158,18 @@ absl::Status Runner::Drain(absl::Duration bound) {
   MutexLock control(&control_);
   {
     MutexLock lock(&state_mutex_);
-    if (loop_ == nullptr) return absl::OkStatus();
-    state_ = PipelineState::kDraining;
-    loop_->Drain(bound);
-    const int64_t last =
-        parts_.clock->MonotonicNanos() + absl::ToInt64Nanoseconds(bound + parts_.tuning.final_ack);
+    if (loop_ != nullptr) {
+      state_ = PipelineState::kDraining;
+      loop_->Drain(bound);
+    }
+    const int64_t last = parts_.clock->MonotonicNanos() +
+                         absl::ToInt64Nanoseconds(bound + parts_.tuning.final_ack);
     while (loop_ != nullptr) {
       const int64_t left = last - parts_.clock->MonotonicNanos();
       if (left <= 0) loop_->Abort();
       state_changed_.WaitFor(&state_mutex_,
                              left > 0 ? absl::Nanoseconds(left) : absl::Milliseconds(100));
     }
-    if (state_ == PipelineState::kFinished) state_ = PipelineState::kStopped;
   }
   if (reader_.joinable()) reader_.join();
   return absl::OkStatus();
