@@ -107,6 +107,10 @@ absl::Status Runner::Start() {
   {
     MutexLock lock(&state_mutex_);
     if (state_ == PipelineState::kRunning) return absl::OkStatus();
+    if (stopped_) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("pipeline \"", parts_.config.name, "\" is being removed"));
+    }
     if (state_ == PipelineState::kDraining) {
       return absl::FailedPreconditionError(
           absl::StrCat("pipeline \"", parts_.config.name, "\" is draining; start it afterwards"));
@@ -162,8 +166,8 @@ absl::Status Runner::Drain(absl::Duration bound) {
       state_ = PipelineState::kDraining;
       loop_->Drain(bound);
     }
-    const int64_t last = parts_.clock->MonotonicNanos() +
-                         absl::ToInt64Nanoseconds(bound + parts_.tuning.final_ack);
+    const int64_t last =
+        parts_.clock->MonotonicNanos() + absl::ToInt64Nanoseconds(bound + parts_.tuning.final_ack);
     while (loop_ != nullptr) {
       const int64_t left = last - parts_.clock->MonotonicNanos();
       if (left <= 0) loop_->Abort();
@@ -176,6 +180,10 @@ absl::Status Runner::Drain(absl::Duration bound) {
 }
 
 void Runner::Stop() {
+  {
+    MutexLock lock(&state_mutex_);
+    stopped_ = true;
+  }
   (void)Drain(absl::ZeroDuration());
   queue_->Close();
   for (const auto& sink : sinks_) sink->Stop();
@@ -235,7 +243,7 @@ void Runner::Work(const ItemPtr& item, engine::Simulation* arena) {
     casualty.attempts = 1;
     dead_letters_->Put(std::move(casualty));
   }
-  if (--processing_ == 0) UpdateHurry();
+  if (--processing_ == 0 && ending_) UpdateHurry();
 }
 
 void Runner::Offer(SinkWriter* sink, const ItemPtr& item) {

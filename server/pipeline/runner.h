@@ -105,9 +105,10 @@ class Runner final : public SinkEvents {
   mutable Mutex state_mutex_;
   CondVar state_changed_;
   PipelineState state_ ABSL_GUARDED_BY(state_mutex_) = PipelineState::kStopped;
-  std::string error_ ABSL_GUARDED_BY(state_mutex_);    // why it failed or was paused by an alarm
-  std::string held_up_ ABSL_GUARDED_BY(state_mutex_);  // why nothing is read just now
-  std::string trouble_ ABSL_GUARDED_BY(state_mutex_);  // with dead letters
+  bool stopped_ ABSL_GUARDED_BY(state_mutex_) = false;  // for good
+  std::string error_ ABSL_GUARDED_BY(state_mutex_);     // why it failed or was paused by an alarm
+  std::string held_up_ ABSL_GUARDED_BY(state_mutex_);   // why nothing is read just now
+  std::string trouble_ ABSL_GUARDED_BY(state_mutex_);   // with dead letters
   SourceLoop::Counts earlier_ ABSL_GUARDED_BY(state_mutex_);        // of earlier runs
   std::shared_ptr<SourceLoop> loop_ ABSL_GUARDED_BY(state_mutex_);  // null: no run
   std::thread reader_ ABSL_GUARDED_BY(control_);

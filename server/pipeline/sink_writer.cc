@@ -142,7 +142,8 @@ int64_t SinkWriter::Delay(int64_t now) {
   int64_t at = kForever;
   if (!unflushed_.empty()) {
     if (FlushDue(now)) return 0;
-    at = unflushed_.front().since + absl::ToInt64Nanoseconds(options_.tuning.flush_age);
+    at = std::max(not_before_,
+                  unflushed_.front().since + absl::ToInt64Nanoseconds(options_.tuning.flush_age));
   }
   if (held_) return at == kForever ? at : std::max<int64_t>(0, at - now);
   int64_t work = kForever;

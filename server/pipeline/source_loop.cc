@@ -78,14 +78,16 @@ SourceLoop::End SourceLoop::Run() {
     }
     if (ending && Settled()) break;
     if (drain_until && now >= *drain_until) {
-      tracker_->ReturnAll();
-      MakeAcks();
+      ReturnRest();
       break;
     }
     const AckTracker::Span span = tracker_->span();
     const bool room = span.records < options_.max_records && span.bytes < options_.max_bytes;
     if (!ending && !paused && room && now >= read_not_before_ && !hooks_.full()) {
-      ReadOnce(options_.max_records - span.records, options_.max_bytes - span.bytes);
+      // A batch is acked as a whole: small ones let reading go on while the oldest are settled.
+      const uint64_t most = std::max<uint64_t>(1, options_.max_records / 8);
+      ReadOnce(std::min(most, options_.max_records - span.records),
+               options_.max_bytes - span.bytes);
     } else {
       Idle();
     }
@@ -102,6 +104,19 @@ bool SourceLoop::Settled() {
   const int64_t now = options_.clock->MonotonicNanos();
   if (settled_since_ == 0) settled_since_ = now;
   return now - settled_since_ >= absl::ToInt64Nanoseconds(options_.settle_bound);
+}
+
+void SourceLoop::ReturnRest() {
+  tracker_->ReturnAll();
+  const int64_t until =
+      options_.clock->MonotonicNanos() + absl::ToInt64Nanoseconds(options_.tuning.final_ack);
+  while (true) {
+    ack_not_before_ = 0;
+    MakeAcks();
+    if (!tracker_->span().ack_ready) return;
+    if (options_.clock->MonotonicNanos() >= until) abort_.Cancel();
+    abort_.token().WaitFor(ack_pause_);
+  }
 }
 
 void SourceLoop::MakeAcks() {
@@ -169,6 +184,7 @@ void SourceLoop::ReadFailed(const registry::Failure& failure) {
   if (!MayPass(failure.code)) {
     failed_ = true;
     error_ = absl::StrCat("connector \"", source_->name(), "\" cannot be read: ", failure.message);
+    hooks_.held_up(error_);  // until what is in flight is settled
     Log(LogLevel::kError, "pipeline", "the source failed for good",
         {{"pipeline", options_.pipeline}, {"error", error_}});
     return;

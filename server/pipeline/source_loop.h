@@ -65,6 +65,8 @@ class SourceLoop {
  private:
   bool Settled();
   void MakeAcks();
+  // Returns what is not settled, and acks within its own deadline; afterwards the tracker is empty.
+  void ReturnRest();
   void ReadOnce(uint64_t records, uint64_t bytes);
   void Take(registry::ReadResult result);
   void ReadFailed(const registry::Failure& failure);
