@@ -1,5 +1,5 @@
-// Requests and results that could not be delivered, kept with all that is needed to understand and replay them.
-// Durable when Add returns: the caller acks upstream only after that. Thread-safe.
+// Requests and results that could not be delivered, kept with all that is needed to understand and
+// replay them. Durable when Add returns: the caller acks upstream only after that. Thread-safe.
 #ifndef MFN_SERVER_STORE_DEAD_LETTER_STORE_H_
 #define MFN_SERVER_STORE_DEAD_LETTER_STORE_H_
 
@@ -18,11 +18,11 @@ namespace mfn::store {
 struct DeadLetter {
   int64_t id = 0;  // assigned by Add; ascending
   std::string pipeline;
-  std::string sink;      // the publisher concerned; empty: the request itself was at fault
+  std::string sink;  // the publisher concerned; empty: the request itself was at fault
   std::string idempotency_key;
   std::string record_id;  // the source's own
   int64_t item_index = 0;
-  std::string payload;   // the request's bytes as read
+  std::string payload;  // the request's bytes as read
   std::vector<std::pair<std::string, std::string>> attributes;
   std::string code, reason, message;
   int attempts = 0;

@@ -1,5 +1,5 @@
-// Instances and pipelines that were made by RPC, as serialised messages, so that they are there after a restart.
-// Thread-safe; durable on return.
+// Instances and pipelines that were made by RPC, as serialised messages, so that they are there
+// after a restart. Thread-safe; durable on return.
 #ifndef MFN_SERVER_STORE_RESOURCE_STORE_H_
 #define MFN_SERVER_STORE_RESOURCE_STORE_H_
 
