@@ -153,7 +153,9 @@ Status ParseConfig(std::string_view text, Config* config) {
                                        "' is for connectors; configure one of each");
     }
     config->may_read = sink_key == nullptr;
-    config->may_write = source_key == nullptr && json.value("format", "") != "auto";
+    // format: auto is for connectors; beside a key of publishers it is a mistake to be reported.
+    config->may_write =
+        source_key == nullptr && (sink_key != nullptr || json.value("format", "") != "auto");
     if (config->may_read) {
       if (Status s = ParseSource(json, &config->source); !s.ok()) return s;
     }
