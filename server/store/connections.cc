@@ -23,6 +23,11 @@ absl::Status Writer::Run(Mutation mutation) {
   return waiting.status;
 }
 
+size_t Writer::waiting() {
+  MutexLock lock(&queue_mutex_);
+  return queue_.size();
+}
+
 // One that cannot be committed (too big for the space left, say) must not fail its neighbours, so
 // after a failure each has a transaction of its own.
 void Writer::CommitAll(absl::Span<Waiting* const> batch) {

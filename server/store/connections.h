@@ -5,6 +5,7 @@
 #ifndef MFN_SERVER_STORE_CONNECTIONS_H_
 #define MFN_SERVER_STORE_CONNECTIONS_H_
 
+#include <cstddef>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -29,6 +30,9 @@ class Writer {
 
   // OK: committed and on disk. Otherwise: nothing of this mutation is there.
   absl::Status Run(Mutation mutation);
+
+  // Mutations that queue behind the transaction now under way.
+  size_t waiting();
 
  private:
   struct Waiting {

@@ -232,10 +232,9 @@ absl::Status DeadLetterTable::Remove(int64_t id) {
 absl::StatusOr<int64_t> DeadLetterTable::Count(absl::string_view pipeline) {
   int64_t count = 0;
   const absl::Status status = reader_->Run([&](Database& database) -> absl::Status {
-    absl::StatusOr<Query> query =
-        database.Prepare(pipeline.empty()
-                             ? "SELECT count(*) FROM dead_letters"
-                             : "SELECT count(*) FROM dead_letters WHERE pipeline = ?1");
+    absl::StatusOr<Query> query = database.Prepare(
+        pipeline.empty() ? "SELECT count(*) FROM dead_letters"
+                         : "SELECT count(*) FROM dead_letters WHERE pipeline = ?1");
     if (!query.ok()) return query.status();
     if (!pipeline.empty()) query->BindText(1, pipeline);
     const absl::StatusOr<bool> row = query->Step();

@@ -65,9 +65,8 @@ absl::Status CheckOwner(Database& database, int64_t version) {
   if (!tables.ok()) return tables.status();
   if (*application == 0 && version == 0 && *tables == 0) return absl::OkStatus();
   return absl::FailedPreconditionError(
-      absl::StrCat("database ", database.path(),
-                   ": is another program's (application id ", *application,
-                   "); give the server a state directory of its own"));
+      absl::StrCat("database ", database.path(), ": is another program's (application id ",
+                   *application, "); give the server a state directory of its own"));
 }
 
 absl::Status Apply(Database& database, absl::Span<const SchemaStep> steps, int64_t version) {

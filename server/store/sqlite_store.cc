@@ -60,7 +60,8 @@ absl::StatusOr<std::unique_ptr<Database>> OpenWriter(const std::string& path,
   if (status.ok()) status = (*database)->ExecuteScript(kPragmas);
   if (status.ok()) status = UpgradeSchema(**database, SchemaSteps());
   if (status.ok() && options.max_pages > 0) {
-    status = (*database)->ExecuteScript(absl::StrCat("PRAGMA max_page_count = ", options.max_pages));
+    status =
+        (*database)->ExecuteScript(absl::StrCat("PRAGMA max_page_count = ", options.max_pages));
   }
   if (!status.ok()) return status;
   return database;
@@ -91,9 +92,9 @@ absl::StatusOr<std::unique_ptr<Store>> OpenSqliteStore(const std::string& direct
   absl::StatusOr<std::unique_ptr<PayloadFiles>> files =
       PayloadFiles::Open(absl::StrCat(directory, "/payloads"));
   if (!files.ok()) return files.status();
-  auto store = std::make_unique<SqliteStore>(*std::move(lock), *std::move(files),
-                                             *std::move(writer), *std::move(reader),
-                                             options.max_inline_payload);
+  auto store =
+      std::make_unique<SqliteStore>(*std::move(lock), *std::move(files), *std::move(writer),
+                                    *std::move(reader), options.max_inline_payload);
   status = store->Sweep();
   if (!status.ok()) return status;
   return store;

@@ -34,8 +34,7 @@ absl::Status CheckSizes(absl::string_view owner, absl::string_view key, absl::st
 // Appends entries with the prefix, from `from` on (after it, unless `inclusive`), until the step is
 // full. True: there may be more.
 absl::StatusOr<bool> ReadStep(Database& database, absl::string_view owner, absl::string_view prefix,
-                              absl::string_view from, bool inclusive,
-                              std::vector<Entry>& entries) {
+                              absl::string_view from, bool inclusive, std::vector<Entry>& entries) {
   absl::StatusOr<Query> query = database.Prepare(
       inclusive ? "SELECT key, value FROM state WHERE owner = ?1 AND key >= ?2 ORDER BY key"
                 : "SELECT key, value FROM state WHERE owner = ?1 AND key > ?2 ORDER BY key");
@@ -110,8 +109,7 @@ absl::Status StateTable::List(
   while (more) {
     std::vector<Entry> entries;
     const absl::Status status = reader_->Run([&](Database& database) -> absl::Status {
-      const absl::StatusOr<bool> read =
-          ReadStep(database, owner, prefix, from, inclusive, entries);
+      const absl::StatusOr<bool> read = ReadStep(database, owner, prefix, from, inclusive, entries);
       more = read.ok() && *read;
       return read.status();
     });
