@@ -81,6 +81,7 @@ bool Inbox::Look(const std::string& name, Job* job) const {
 
 void Inbox::MakeReady(Entry* entry) {
   entry->phase = Phase::kReady;
+  waiting_.erase(entry->job.name);
   ready_.push_back(entry->job.name);
 }
 
@@ -119,6 +120,7 @@ Status Inbox::Scan(Time now) {
     if (!fresh) continue;
     it->second.job = std::move(file.job);
     it->second.due = now + config_.settle;
+    waiting_.insert(name);
     if (config_.settle.count() == 0 || file.changed_ns <= old_ns) MakeReady(&it->second);
   }
   return Status::Ok();
@@ -143,24 +145,24 @@ void Inbox::Complete(const std::string& name) {
 void Inbox::Promote(Time now) {
   std::lock_guard<std::mutex> lock(mutex_);
   std::vector<Entry*> due;
-  for (auto it = entries_.begin(); it != entries_.end();) {
-    Entry& entry = it->second;
-    if ((entry.phase != Phase::kSettling && entry.phase != Phase::kAgain) || entry.due > now) {
-      ++it;
-      continue;
-    }
+  for (auto it = waiting_.begin(); it != waiting_.end();) {
+    const std::string& name = *it;
+    Entry& entry = entries_[name];
     Job seen;
-    if (!Look(it->first, &seen)) {
-      it = entries_.erase(it);
-      continue;
-    }
-    if (entry.phase == Phase::kAgain || seen.file == entry.job.file) {
-      due.push_back(&entry);
+    if (entry.due > now) {
+      ++it;
+    } else if (!Look(name, &seen)) {
+      entries_.erase(name);
+      it = waiting_.erase(it);
     } else {
-      entry.job.file = seen.file;
-      entry.due = now + config_.settle;
+      if (entry.phase == Phase::kAgain || seen.file == entry.job.file) {
+        due.push_back(&entry);
+      } else {
+        entry.job.file = seen.file;
+        entry.due = now + config_.settle;
+      }
+      ++it;
     }
-    ++it;
   }
   std::sort(due.begin(), due.end(), [](const Entry* a, const Entry* b) {
     return std::tie(a->job.file.mtime_ns, a->job.name) < std::tie(b->job.file.mtime_ns, b->job.name);
@@ -171,11 +173,7 @@ void Inbox::Promote(Time now) {
 Time Inbox::NextDue() const {
   std::lock_guard<std::mutex> lock(mutex_);
   Time next = Time::max();
-  for (const auto& [name, entry] : entries_) {
-    if (entry.phase == Phase::kSettling || entry.phase == Phase::kAgain) {
-      next = std::min(next, entry.due);
-    }
-  }
+  for (const std::string& name : waiting_) next = std::min(next, entries_.at(name).due);
   return next;
 }
 
@@ -207,6 +205,7 @@ void Inbox::Again(Job job, Time due) {
   Entry& entry = entries_[job.name];
   entry.phase = Phase::kAgain;
   entry.due = due;
+  waiting_.insert(job.name);
   entry.job = std::move(job);
 }
 

@@ -76,6 +76,7 @@ class Inbox {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::map<std::string, Entry> entries_;
+  std::set<std::string> waiting_;  // names in phase kSettling or kAgain: few, however many are ready
   std::deque<std::string> ready_;
 };
 

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "plugins/file/compression.h"
+#include "plugins/file/sink.h"
 #include "plugins/file/test_util.h"
 
 namespace mfn::file {
@@ -184,6 +185,31 @@ TEST_F(FileTest, RotatesBySizeIntoCompleteFiles) {
   EXPECT_EQ(Names("out").size(), 5u);
   for (const std::string& name : Names("out")) EXPECT_EQ(Get("out/" + name), "123456789012\n");
   EXPECT_EQ(host_.metric("files_rotated"), 4);
+}
+
+TEST_F(FileTest, RotatesByAge) {
+  SinkConfig config;
+  config.path = Path("out");
+  config.format = Format::kJsonl;
+  config.filename = "r.jsonl";
+  config.write = WriteMode::kAppend;
+  config.rotate_after = std::chrono::seconds(60);
+  std::time_t now = std::time(nullptr);
+  FileSink sink(config, sdk::Host(host_.raw()), [&] { return now; });
+  mfn_call raw_call;
+  sdk::Call call(host_.raw(), &raw_call);
+  ASSERT_TRUE(sink.Connect(call).ok());
+  mfn_record record = {};
+  record.payload = sdk::ToBytes("1");
+  mfn_batch batch = {};
+  batch.records = &record;
+  batch.n_records = 1;
+  for (int seconds : {0, 50, 20}) {
+    now += seconds;
+    ASSERT_TRUE(sink.Write(call, sdk::BatchView(&batch)).ok());
+  }
+  EXPECT_EQ(Names("out").size(), 2u);
+  EXPECT_EQ(Get("out/r.jsonl"), "1\n");
 }
 
 TEST_F(FileTest, ATemplateSpreadsRecordsOverFiles) {

@@ -126,6 +126,33 @@ TEST_F(FileTest, ArchivesWithoutReplacing) {
   EXPECT_EQ(Get("archive/a.json"), "old");
 }
 
+TEST_F(FileTest, ArchivesAcrossFileSystems) {
+  struct stat here, there;
+  ASSERT_EQ(::stat(dir_.c_str(), &here), 0);
+  if (::stat("/dev/shm", &there) != 0 || here.st_dev == there.st_dev) {
+    GTEST_SKIP() << "no second file system at /dev/shm";
+  }
+  std::string archive = "/dev/shm/mfn-file-XXXXXX";
+  ASSERT_NE(::mkdtemp(archive.data()), nullptr);
+  std::ofstream(archive + "/a.json") << "old";
+  Put("in/a.json", "new");
+  {
+    Instance source(host_, FileComponent(),
+                    Config("in", std::string(kOnce) + R"(, "afterwards": "archive", "archive_dir": ")" +
+                                     archive + "\""));
+    ASSERT_TRUE(source.Connect().ok());
+    EXPECT_EQ(ReadAll(source).size(), 1u);
+  }
+  EXPECT_THAT(Names("in"), IsEmpty());
+  std::set<std::string> texts;
+  for (const auto& entry : fs::directory_iterator(archive)) {
+    std::ifstream in(entry.path());
+    texts.insert(std::string(std::istreambuf_iterator<char>(in), {}));
+  }
+  EXPECT_THAT(texts, UnorderedElementsAre("old", "new"));
+  fs::remove_all(archive);
+}
+
 TEST_F(FileTest, DeletesOnlyWhatIsAcked) {
   Put("in/a.json", "1");
   Put("in/b.json", "2");
