@@ -120,7 +120,7 @@ class PipelineService final : public mfn::v1::PipelineService::CallbackService {
     if (!config.ok()) return config.status();
     auto entry = parts_.catalogue->CreatePipeline(
         *config, BodyOf(request.pipeline_id(), request.pipeline()));
-    if (!entry.ok()) return entry.status();
+    if (!entry.ok()) return WithFieldPrefix(entry.status(), "pipeline.");
     Describe(*entry, out);
     return absl::OkStatus();
   }

@@ -141,10 +141,12 @@ class GrpcServer final : public Server {
 }  // namespace
 
 bool IsLoopback(const std::string& listen) {
-  for (const char* prefix : {"unix:", "127.", "[::1]:", "localhost:"}) {
+  for (const char* prefix : {"unix:", "[::1]:", "localhost:"}) {
     if (absl::StartsWith(listen, prefix)) return true;
   }
-  return false;
+  // A name may start with 127. as well, so the rest must be digits.
+  return absl::StartsWith(listen, "127.") &&
+         listen.find_first_not_of("0123456789.:") == std::string::npos;
 }
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerConfig& config,

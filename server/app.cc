@@ -1,0 +1,160 @@
+#include "server/app.h"
+
+#include <filesystem>
+#include <map>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/config_loader.h"
+#include "server/base/log.h"
+
+namespace mfn {
+namespace {
+
+// How long calls that still run get after the pipelines have drained.
+constexpr absl::Duration kCallBound = absl::Seconds(5);
+
+// "plugins" beside the folder of this program; empty if there is none.
+std::string DefaultPluginDir() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path dir = program.parent_path().parent_path() / "plugins";
+  return !error && std::filesystem::is_directory(dir, error) ? dir.string() : std::string();
+}
+
+// A file that is no plugin is reported and does not stop the others; a bad folder stops.
+absl::Status LoadPlugins(const ServerConfig& config, registry::Registry* registry) {
+  std::vector<std::string> dirs = config.plugin_dirs;
+  if (dirs.empty()) {
+    if (std::string dir = DefaultPluginDir(); !dir.empty()) dirs.push_back(std::move(dir));
+  }
+  for (const std::string& dir : dirs) {
+    std::vector<registry::LoadError> errors;
+    if (absl::Status s = registry->LoadDirectory(dir, &errors); !s.ok()) return s;
+    for (const registry::LoadError& error : errors) {
+      Log(LogLevel::kWarning, "registry", "not loaded as a plugin",
+          {{"path", error.path}, {"error", std::string(error.status.message())}});
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Collects what is wrong with a configuration that is well-formed.
+class Checker {
+ public:
+  Checker(const registry::Registry& registry, std::string source)
+      : registry_(registry), source_(std::move(source)) {}
+
+  void Check(const InstanceConfig& config) {
+    auto component = registry_.FindComponent(config.type);
+    if (!component.ok()) {
+      Add(config.line, config.name, component.status());
+      return;
+    }
+    components_[config.name] = *component;
+    Add(config.line, config.name, registry_.Validate(config));
+  }
+
+  void Check(const PipelineConfig& config) {
+    const auto need = [&](const std::string& name, bool registry::ComponentInfo::*part,
+                          absl::string_view what) {
+      const auto it = components_.find(name);  // unknown names were found by the loader
+      if (it == components_.end() || it->second.*part) return;
+      Add(config.line, config.name,
+          absl::InvalidArgumentError(
+              absl::StrCat("\"", name, "\" is of type ", it->second.type, ", which is no ", what)));
+    };
+    need(config.source, &registry::ComponentInfo::source, "source");
+    for (const SinkRef& sink : config.sinks) {
+      need(sink.publisher, &registry::ComponentInfo::sink, "sink");
+    }
+    need(config.dead_letter_publisher, &registry::ComponentInfo::sink, "sink");
+  }
+
+  absl::Status status() const {
+    if (problems_.empty()) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrJoin(problems_, "\n"));
+  }
+
+ private:
+  void Add(int line, const std::string& name, const absl::Status& status) {
+    if (status.ok()) return;
+    problems_.push_back(
+        absl::StrCat(source_, ":", line, ": ", name, ": ", std::string(status.message())));
+  }
+
+  const registry::Registry& registry_;
+  const std::string source_;
+  std::map<std::string, registry::ComponentInfo> components_;
+  std::vector<std::string> problems_;
+};
+
+absl::Status CheckAgainst(const registry::Registry& registry, const Config& config,
+                          const std::string& source) {
+  Checker checker(registry, source);
+  for (const InstanceConfig& one : config.connectors) checker.Check(one);
+  for (const InstanceConfig& one : config.publishers) checker.Check(one);
+  for (const PipelineConfig& one : config.pipelines) checker.Check(one);
+  return checker.status();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const std::string& source) {
+  std::unique_ptr<App> app(new App(config));
+  if (absl::Status s = app->Init(source); !s.ok()) return s;
+  return app;
+}
+
+absl::Status App::Init(const std::string& source) {
+  auto store = store::Store::Open(config_.server.state_dir);
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+  registry::RegistryOptions options;
+  options.state = &store_->state();
+  registry_ = registry::Registry::Create(options);
+  if (absl::Status s = LoadPlugins(config_.server, registry_.get()); !s.ok()) return s;
+  if (absl::Status s = CheckAgainst(*registry_, config_, source); !s.ok()) return s;
+  pipeline::PipelineManager::Options pipelines;
+  pipelines.registry = registry_.get();
+  pipelines.store = store_.get();
+  pipelines.drain_timeout = config_.server.drain_timeout;
+  pipelines_ = pipeline::PipelineManager::Create(pipelines);
+  catalogue_ = std::make_unique<rpc::Catalogue>(registry_.get(), pipelines_.get(), store_.get());
+  if (absl::Status s = catalogue_->AddFromFile(config_); !s.ok()) return s;
+  if (absl::Status s = catalogue_->Restore(); !s.ok()) return s;
+  rpc::Server::Parts parts;
+  parts.registry = registry_.get();
+  parts.pipelines = pipelines_.get();
+  parts.store = store_.get();
+  parts.catalogue = catalogue_.get();
+  auto server = rpc::Server::Start(config_.server, parts);
+  if (!server.ok()) return server.status();
+  server_ = *std::move(server);
+  // Last, so that nothing is read by a server that then fails to start.
+  catalogue_->StartPipelines();
+  return absl::OkStatus();
+}
+
+void App::Stop() {
+  if (server_ != nullptr) server_->Lame();
+  if (pipelines_ != nullptr) pipelines_->Shutdown();
+  if (server_ != nullptr) server_->Shutdown(kCallBound);
+}
+
+App::~App() { Stop(); }
+
+absl::Status CheckConfig(const Config& config, const std::string& source, std::string* printed) {
+  const std::unique_ptr<registry::Registry> registry = registry::Registry::Create({});
+  if (absl::Status s = LoadPlugins(config.server, registry.get()); !s.ok()) return s;
+  if (absl::Status s = CheckAgainst(*registry, config, source); !s.ok()) return s;
+  if (printed == nullptr) return absl::OkStatus();
+  *printed = PrintConfig(
+      config, [&](const InstanceConfig& instance) { return registry->Redacted(instance); });
+  return absl::OkStatus();
+}
+
+}  // namespace mfn
