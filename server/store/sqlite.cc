@@ -11,12 +11,21 @@
 namespace mfn::store {
 namespace {
 
-// SQLite reports only ENOSPC itself as full; a quota or a file size limit is the same to an
-// operator.
-bool MeansFull(int code, int system_errno) {
+bool IsFull(int error) { return error == ENOSPC || error == EDQUOT || error == EFBIG; }
+
+// SQLite itself calls only ENOSPC full; a quota or a file size limit is the same to an operator.
+// Its sqlite3_system_errno may have been overwritten by the rollback, so the write-ahead log, which
+// is what transactions write, is asked too.
+bool MeansFull(sqlite3* handle, int code) {
   if (code == SQLITE_FULL) return true;
   if (code != SQLITE_IOERR && code != SQLITE_CANTOPEN) return false;
-  return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG;
+  if (IsFull(sqlite3_system_errno(handle))) return true;
+  sqlite3_file* log = nullptr;
+  const int found = sqlite3_file_control(handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+  if (found != SQLITE_OK || log == nullptr || log->pMethods == nullptr) return false;
+  int error = 0;
+  log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &error);
+  return IsFull(error);
 }
 
 }  // namespace
@@ -130,10 +139,9 @@ int64_t Database::changes() const { return sqlite3_changes64(handle_); }
 
 absl::Status Database::Error(int code) const {
   const int primary = code & 0xff;
-  const int system_errno = sqlite3_system_errno(handle_);
   std::string text = absl::StrCat("database ", path_, ": ", sqlite3_errmsg(handle_), " (",
                                   sqlite3_errstr(code), ", code ", code, ")");
-  if (MeansFull(primary, system_errno)) {
+  if (MeansFull(handle_, primary)) {
     return absl::ResourceExhaustedError(absl::StrCat(text, "; free space on its disk"));
   }
   switch (primary) {
