@@ -4,15 +4,16 @@
 // metrics. What returns from here has been retried as far as policy allows; callers never retry,
 // they park, dead-letter or report.
 //
-// Lifecycle: Registry::CreateInstance validates and creates; the first guarded call connects (as does
-// Connect); destruction is Close, which waits for running calls within a bound. Thread-safe; calls are serialised
-// or run beside each other as the ABI's thread tags say (mfn/plugin.h).
+// Lifecycle: Registry::CreateInstance validates and creates; the first guarded call connects (as
+// does Connect); destruction is Close, which waits for running calls within a bound. Thread-safe;
+// calls are serialised or run beside each other as the ABI's thread tags say (mfn/plugin.h).
 #ifndef MFN_SERVER_REGISTRY_INSTANCE_H_
 #define MFN_SERVER_REGISTRY_INSTANCE_H_
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -27,11 +28,11 @@ namespace mfn::registry {
 // Why a call or one record failed, after all retries.
 struct Failure {
   mfn_code code = MFN_OK;
-  std::string reason;   // UPPER_SNAKE_CASE
+  std::string reason;  // UPPER_SNAKE_CASE
   std::string message;
-  std::string field;    // JSON pointer or empty
+  std::string field;                                  // JSON pointer or empty
   absl::Duration retry_after = absl::ZeroDuration();  // > 0 when the endpoint said so
-  int attempts = 0;     // 0: rejected before the plugin was called (an open breaker)
+  int attempts = 0;  // 0: rejected before the plugin was called (an open breaker)
   bool ok() const { return code == MFN_OK; }
 };
 
@@ -83,14 +84,17 @@ struct InstanceStatus {
   BreakerState breaker = BreakerState::kClosed;
   std::string last_error;  // empty when the last call succeeded
   absl::Time last_error_time = absl::InfinitePast();
-  uint64_t calls = 0;      // guarded calls made
-  uint64_t attempts = 0;   // calls into the plugin
+  uint64_t calls = 0;     // guarded calls made
+  uint64_t attempts = 0;  // calls into the plugin
   uint64_t successes = 0;
-  uint64_t failures = 0;   // guarded calls that failed in the end
+  uint64_t failures = 0;  // guarded calls that failed in the end
   uint64_t retries = 0;
-  uint64_t rejected = 0;   // by an open breaker
+  uint64_t rejected = 0;  // by an open breaker
   uint64_t breaker_opened = 0;
+  uint64_t overruns = 0;                     // calls that returned over 500 ms after their deadline
   uint64_t records_in = 0, records_out = 0;  // read from / written to the plugin
+  // What the plugin registered itself, name with labels and value.
+  std::vector<std::pair<std::string, double>> plugin_metrics;
   double mean_attempt_ms = 0;
 };
 
@@ -104,9 +108,9 @@ class Instance : public std::enable_shared_from_this<Instance> {
   virtual bool has_sink() const = 0;
   virtual bool has_executor() const = 0;
   virtual bool concurrent_ack() const = 0;
-  virtual bool deferred() const = 0;        // MFN_DEFERRED: durable after Flush only
+  virtual bool deferred() const = 0;  // MFN_DEFERRED: durable after Flush only
   virtual bool dedups_by_key() const = 0;
-  virtual int max_in_flight() const = 0;    // of write or execute, at least 1
+  virtual int max_in_flight() const = 0;  // of write or execute, at least 1
   virtual InstanceStatus status() const = 0;
 
   virtual absl::Status Connect(const Cancellation& cancel) = 0;
@@ -128,8 +132,8 @@ class Instance : public std::enable_shared_from_this<Instance> {
   virtual ReadResult Execute(const mfn_record& request, bool idempotent,
                              const Cancellation& cancel) = 0;
 
-  // No call starts after this; waits up to `bound` for running ones, then destroys the component instance, or writes it
-  // off if a call overruns. Idempotent.
+  // No call starts after this; waits up to `bound` for running ones, then destroys the component
+  // instance, or writes it off if a call overruns. Idempotent.
   virtual void Close(absl::Duration bound) = 0;
 };
 

@@ -48,7 +48,8 @@ struct RegistryOptions {
   Clock* clock = Clock::Real();
   Sleeper* sleeper = Sleeper::Real();
   RandomSource* random = RandomSource::Real();
-  // Behind the plugins' mfn.state/1; null: the extension is absent. Not owned, outlives the registry.
+  // Behind the plugins' mfn.state/1; null: the extension is absent. Not owned, outlives the
+  // registry.
   store::StateStore* state = nullptr;
 };
 
@@ -69,7 +70,8 @@ class Registry {
   // Checks role, schema (error carries the JSON pointer) and the component's own validate; no I/O.
   virtual absl::Status Validate(const InstanceConfig& config) const = 0;
   // Validates and creates; ALREADY_EXISTS by name. Does not connect.
-  virtual absl::StatusOr<std::shared_ptr<Instance>> CreateInstance(const InstanceConfig& config) = 0;
+  virtual absl::StatusOr<std::shared_ptr<Instance>> CreateInstance(
+      const InstanceConfig& config) = 0;
   virtual std::shared_ptr<Instance> Find(absl::string_view name) const = 0;  // null: none
   virtual std::vector<std::shared_ptr<Instance>> instances() const = 0;      // by name
   // Closes it. NOT_FOUND.

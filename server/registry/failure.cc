@@ -1,0 +1,67 @@
+// What callers get from an instance: failures as a status, batches that release themselves.
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/registry/instance.h"
+
+namespace mfn::registry {
+namespace {
+
+absl::StatusCode StatusCodeOf(const Failure& failure) {
+  switch (failure.code) {
+    case MFN_OK:
+    case MFN_END:
+      return absl::StatusCode::kOk;
+    case MFN_RETRYABLE:
+      return failure.reason == "DEADLINE_EXCEEDED" ? absl::StatusCode::kDeadlineExceeded
+                                                   : absl::StatusCode::kUnavailable;
+    case MFN_THROTTLED:
+      return absl::StatusCode::kResourceExhausted;
+    case MFN_AUTH:
+      return absl::StatusCode::kFailedPrecondition;
+    case MFN_NOT_CONNECTED:
+      return absl::StatusCode::kUnavailable;
+    case MFN_CANCELLED:
+      return absl::StatusCode::kCancelled;
+    case MFN_UNSUPPORTED:
+      return absl::StatusCode::kUnimplemented;
+    default:
+      return failure.field.empty() ? absl::StatusCode::kFailedPrecondition
+                                   : absl::StatusCode::kInvalidArgument;
+  }
+}
+
+}  // namespace
+
+absl::Status ToStatus(const Failure& failure, const std::string& instance_name) {
+  const absl::StatusCode code = StatusCodeOf(failure);
+  if (code == absl::StatusCode::kOk) return absl::OkStatus();
+  std::string text = absl::StrCat("\"", instance_name, "\": ");
+  if (!failure.field.empty()) absl::StrAppend(&text, failure.field, ": ");
+  absl::StrAppend(&text, failure.message.empty() ? "failed without a message" : failure.message);
+  if (!failure.reason.empty()) absl::StrAppend(&text, " (", failure.reason, ")");
+  return absl::Status(code, text);
+}
+
+OwnedBatch::OwnedBatch(mfn_batch batch, std::shared_ptr<void> keep_alive)
+    : batch_(batch), keep_alive_(std::move(keep_alive)) {}
+
+OwnedBatch::OwnedBatch(OwnedBatch&& other) noexcept
+    : batch_(std::exchange(other.batch_, {})), keep_alive_(std::move(other.keep_alive_)) {}
+
+OwnedBatch& OwnedBatch::operator=(OwnedBatch&& other) noexcept {
+  OwnedBatch taken(std::move(other));
+  std::swap(batch_, taken.batch_);
+  std::swap(keep_alive_, taken.keep_alive_);
+  return *this;
+}
+
+OwnedBatch::~OwnedBatch() {
+  if (batch_.release != nullptr) batch_.release(&batch_);
+}
+
+absl::Span<const mfn_record> OwnedBatch::records() const {
+  return absl::MakeConstSpan(batch_.records, static_cast<size_t>(batch_.n_records));
+}
+
+}  // namespace mfn::registry
