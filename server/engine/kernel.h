@@ -55,6 +55,7 @@ struct StepCounts {
   int64_t field_nan = 0;
   int64_t activator_nan = 0;
   int64_t inhibitor_nan = 0;
+  bool operator==(const StepCounts&) const = default;
 };
 
 // Section 3.3, step 1: with the given probability adds a spike to one cell of the field. Returns
