@@ -135,9 +135,19 @@ class ConnectorService final : public mfn::v1::ConnectorService::CallbackService
     if (!config.ok()) return config.status();
     auto entry = parts_.catalogue->CreateConnector(
         *config, BodyOf(request.connector_id(), request.connector()));
-    if (!entry.ok()) return entry.status();
+    if (!entry.ok()) return FromRegistry(entry.status());
     Describe(*entry, out);
     return absl::OkStatus();
+  }
+
+  // The registry knows no fields of messages: what it refuses is the type, or the component's own
+  // configuration, whose place its message names as a JSON pointer.
+  static absl::Status FromRegistry(const absl::Status& status) {
+    if (absl::IsNotFound(status)) {
+      return pipeline::FieldError("connector.type", "UNKNOWN_TYPE", status.message());
+    }
+    if (!absl::IsInvalidArgument(status) || !pipeline::FieldOf(status).empty()) return status;
+    return pipeline::FieldError("connector.config_data", "INVALID_CONFIG", status.message());
   }
 
   absl::Status Get(const mfn::v1::GetConnectorRequest& request, mfn::v1::Connector* out) const {

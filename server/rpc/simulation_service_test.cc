@@ -160,7 +160,7 @@ TEST(Run, BadInputNamesTheFieldAndTheBound) {
   const BadCase cases[] = {
       {"grid", [](auto* r) { r->set_grid_size(1025); }, "LIMIT_EXCEEDED", "grid_size", "1024"},
       {"negative grid", [](auto* r) { r->set_grid_size(-5); }, "OUT_OF_RANGE", "grid_size", "4"},
-      {"no steps", [](auto* r) { r->set_steps(0); }, "OUT_OF_RANGE", "steps", "1"},
+      {"no steps", [](auto* r) { r->set_steps(0); }, "INVALID_VALUE", "steps", "1"},
       {"too much work", [](auto* r) { r->set_grid_size(1024), r->set_steps((1 << 16) + 1); },
        "LIMIT_EXCEEDED", "steps", "2^36"},
       {"alpha", [](auto* r) { r->set_alpha(0.25); }, "UNSTABLE", "alpha", "0.25"},
