@@ -68,11 +68,11 @@ size_t CallEcho(const std::shared_ptr<grpc::Channel>& channel) {
 size_t CallRun(const std::shared_ptr<grpc::Channel>& channel) {
   thread_local auto stub = mfn::v1::SimulationService::NewStub(channel);
   grpc::ClientContext context;
-  mfn::v1::RunRequest request;
-  request.mutable_simulation()->set_grid_size(4);
-  request.mutable_simulation()->set_steps(1);
-  request.mutable_simulation()->set_seed(42);
-  mfn::v1::RunResponse reply;
+  mfn::v1::SimulationRequest request;
+  request.set_grid_size(4);
+  request.set_steps(1);
+  request.set_seed(42);
+  mfn::v1::SimulationResult reply;
   return stub->Run(&context, request, &reply).ok() ? reply.ByteSizeLong() : 0;
 }
 
