@@ -62,6 +62,8 @@ def allowed_parts(part, is_test):
     allowed = set(rules.EDGES.get(part, [])) | {part}
     if is_test and part != "engine":
         allowed |= reachable(part) | set(rules.TESTS_ALSO)
+    if is_test and part in rules.TESTS_OF_ALL:
+        allowed.add("main")
     return allowed
 
 
@@ -128,6 +130,8 @@ def check_server_include(root, name, quote, path):
 
 def check_plugin_include(name, path):
     own = "/".join(name.split("/")[:2]) + "/"
+    if TEST_FILE.search(name) and part_of(path) in rules.PLUGIN_TESTS:
+        return None
     if starts(path, ["server/", "mfn/v1/", "tests/", "sdk/"]):
         return "a plugin includes %s; it may include mfn/, its own files and libraries" % path
     if path.startswith("plugins/") and not path.startswith(own):
@@ -196,6 +200,8 @@ def check_dependency(name, targets, dep, is_test):
     """`dep` is linked by a target that the CMake file `name` declares."""
     folder = targets.get(dep, "")
     if name.startswith("plugins/"):
+        if is_test and part_of(folder) in rules.PLUGIN_TESTS:
+            return None
         if folder.startswith("server/") or dep == "mfn_proto":
             return "a plugin links %s; it may link mfn_sdk, its own targets and libraries" % dep
         return None
@@ -231,7 +237,8 @@ def check_cmake(name, text, targets):
 def header_of(root, name, lines):
     """The header that x.cc or x_test.cc includes first and that speaks for it: x.h, if there."""
     header = re.sub(r"(_test)?\.(cc|c)$", ".h", name)
-    own = header != name and lines and lines[0] == '#include "%s"' % header
+    own = header != name and lines and lines[0] in (
+        '#include "%s"' % header, '#include "%s"' % pathlib.PurePath(header).name)
     return header if own and (root / header).exists() else None
 
 

@@ -33,6 +33,12 @@ CLEAN = {
                                  "  DEPS mfn_engine mfn_base mfn_proto)\n",
     "plugins/file/plugin.cc": NOTE + '#include "mfn/plugin.hpp"\n#include "plugins/file/fs.h"\n'
                                      '#include "schema_json.h"\n#include <zlib.h>\n',
+    "plugins/file/fs.cc": '#include "fs.h"\n',
+    "plugins/file/fs.h": NOTE,
+    "plugins/file/load_test.cc": NOTE + '#include "server/registry/instance.h"\n',
+    "plugins/memory/CMakeLists.txt": "mfn_test(NAME load_test SRCS load_test.cc\n"
+                                     "  DEPS mfn_base mfn_sdk)\n",
+    "server/rpc/whole_test.cc": NOTE + '#include "server/app.h"\n',
     "sdk/include/mfn/plugin.h": "/* The ABI. */\n#include <stdint.h>\n",
     "sdk/include/mfn/plugin.hpp": NOTE + "#include <mfn/plugin.h>\n#include <string>\n",
     "proto/mfn/v1/a.proto": 'syntax = "proto3";\n\npackage mfn.v1;\n\n// A.\nmessage A {}\n',
@@ -61,6 +67,8 @@ SEEDED = {
     "server/store/CMakeLists.txt": ("mfn_library(NAME store\n  SRCS store.cc\n  # mfn_engine\n"
                                     "  DEPS mfn_base\n       mfn_engine)\n", 5, "includes engine"),
     "plugins/file/server.cc": (NOTE + '#include "server/base/clock.h"\n', 2, "a plugin includes"),
+    "plugins/file/deep_test.cc": (NOTE + '#include "server/pipeline/codec.h"\n', 2,
+                                  "a plugin includes"),
     "plugins/file/proto.cc": (NOTE + '#include "mfn/v1/simulation.pb.h"\n', 2, "a plugin includes"),
     "plugins/file/other.cc": (NOTE + '#include "plugins/memory/queue.h"\n', 2,
                               "only plugins/file/"),

@@ -16,6 +16,10 @@ EDGES = {
 
 # A test may use real neighbours that its part may not know, but never what stands above the part.
 TESTS_ALSO = ["base", "engine", "store"]
+# rpc is the topmost part: its tests may run the whole server.
+TESTS_OF_ALL = ["rpc"]
+# A plugin's tests may load it as the server does.
+PLUGIN_TESTS = ["base", "registry"]
 
 # The generated mfn/v1/*.pb.h, and mfn_proto.
 PROTO_USERS = ["pipeline", "rpc", "cli"]
