@@ -201,8 +201,9 @@ absl::StatusOr<DeadLetter> DeadLetterTable::Get(int64_t id) {
     if (!row.ok()) return row.status();
     if (!*row) return NoLetter(id);
     absl::StatusOr<DeadLetter> read = ReadLetter(*query);
-    if (read.ok()) letter = *std::move(read);
-    return read.status();
+    if (!read.ok()) return read.status();
+    letter = *std::move(read);
+    return absl::OkStatus();
   });
   if (!status.ok()) return status;
   return letter;
