@@ -1,3 +1,4 @@
+// From the text of the configuration to values with defaults.
 #include "config.h"
 
 #include <cstdlib>

@@ -1,3 +1,4 @@
+// Finds the ends of values; only strings are decoded.
 #include "json.h"
 
 #include <cctype>

@@ -1,3 +1,4 @@
+// The queues: one mutex each, found by name.
 #include "queue.h"
 
 #include <algorithm>

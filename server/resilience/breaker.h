@@ -2,7 +2,7 @@
 //
 //   CLOSED     everything passes. Opens on `threshold` consecutive failures, or when at least
 //              `failure_ratio` of at least `ratio_min_calls` calls in `ratio_window` failed.
-//   OPEN       nothing passes for `timeout`; each opening in a row doubles it, up to ten times,
+//   OPEN       nothing passes for `timeout`; each opening in a row doubles it, up to ten minutes,
 //              and up to a tenth is added at random so that many instances do not return together.
 //   HALF_OPEN  one probe at a time. Closes after `successes_to_close`, opens again on one failure
 //              or when a probe does not come back within `timeout`.
