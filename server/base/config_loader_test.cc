@@ -5,14 +5,19 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/config_schema.h"
 
 namespace mfn {
 namespace {
@@ -284,6 +289,36 @@ TEST(LoadConfig, LoopbackNeedsNoProtectionAndTheRestDoes) {
   MustLoad("server: {listen: '0.0.0.0:1', api_keys: [k]}");
   MustLoad("server: {listen: 'example.com:1', tls: {cert: c, key: k}}");
   MustLoad("server: {listen: '[::]:1'}", {{"MFN_API_KEY", "k"}});
+}
+
+TEST(LoadConfigFile, TheExampleLoadsAndShowsEveryKey) {
+  const std::string path = MFN_DEPLOY_DIR "/mfnd.example.yaml";
+  const absl::StatusOr<Config> config = LoadConfigFile(path, Env({}));
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->pipelines.size(), 1u);
+  EXPECT_EQ(config->publishers.size(), 2u);
+  // Whatever the schema knows is at least named in the example.
+  std::ifstream file(path);
+  const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  const std::function<void(const nlohmann::json&)> visit = [&](const nlohmann::json& schema) {
+    if (!schema.is_structured()) return;
+    for (const auto& [keyword, value] : schema.items()) {
+      if (keyword == "properties") {
+        for (const auto& [name, unused] : value.items()) EXPECT_THAT(text, HasSubstr(name));
+      }
+      visit(value);
+    }
+  };
+  visit(nlohmann::json::parse(ConfigSchemaText()));
+}
+
+TEST(LoadConfigFile, TheQuickstartLoads) {
+  const absl::StatusOr<Config> config =
+      LoadConfigFile(MFN_DEPLOY_DIR "/quickstart.yaml",
+                     Env({{"MFN_QUICKSTART_DIR", "/q"}, {"MFN_PLUGIN_DIR", "/p"}}));
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->server.state_dir, "/q/state");
+  EXPECT_THAT(config->server.plugin_dirs, ElementsAre("/p"));
 }
 
 TEST(LoadConfigFile, FilesThatCannotBeRead) {
