@@ -58,7 +58,11 @@ Intake Processor::Decode(registry::OwnedBatch source) const {
     auto item = std::make_shared<Item>();
     CopyRecord(records[r], item.get());
     DecodedPayload decoded;
-    if (kind_ == ProcessorKind::kSimulate) {
+    if (kind_ == ProcessorKind::kSimulate && records[r].payload.data == nullptr) {
+      decoded.items.emplace_back();
+      decoded.items[0].status = FieldError(
+          "", "NO_PAYLOAD", "the source gave no payload: the record was deleted or is too large");
+    } else if (kind_ == ProcessorKind::kSimulate) {
       decoded = DecodePayload(payload, ContentType(item->attributes), limits_);
     } else {
       decoded.items.emplace_back();
