@@ -1,3 +1,4 @@
+// Sums what a batch claims before anything follows its pointers.
 #include "server/registry/batch_check.h"
 
 #include <algorithm>

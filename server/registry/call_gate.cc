@@ -1,3 +1,4 @@
+// One mutex and one condition; a call that is inside holds neither.
 #include "server/registry/call_gate.h"
 
 #include <algorithm>

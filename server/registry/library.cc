@@ -1,3 +1,4 @@
+// Boost.DLL and the linker stay inside this file.
 #include "server/registry/library.h"
 
 #include <dlfcn.h>

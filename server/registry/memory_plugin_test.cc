@@ -2,6 +2,7 @@
 // the guarded path, on a virtual clock.
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -268,6 +269,35 @@ TEST_F(MemoryPluginTest, AClosedInstanceAnswersCancelled) {
   EXPECT_EQ(result.failure.code, MFN_CANCELLED);
   EXPECT_EQ(result.failure.reason, "INSTANCE_CLOSED");
   EXPECT_EQ(sink->status().state, InstanceState::kClosed);
+}
+
+TEST_F(MemoryPluginTest, NothingIsLostAmongManyThreadsWithFaultsAndReconnects) {
+  auto sink = Sink(R"(, "fail_every": 7, "fail_code": "NOT_CONNECTED")");
+  auto source = Source(R"(, "fail_every": 11)");
+  constexpr int kThreads = 4, kWrites = 100;
+  std::vector<std::thread> writers;
+  for (int t = 0; t < kThreads; ++t) {
+    writers.emplace_back([&] {
+      for (int i = 0; i < kWrites; ++i) {
+        while (!Write(*sink, {"x"}).failure.ok()) clock_.Advance(absl::Minutes(11));
+        EXPECT_TRUE(sink->Check({}).ok());
+        sink->status();
+      }
+    });
+  }
+  int read = 0;
+  while (read < kThreads * kWrites) {
+    const ReadResult result = Read(*source);
+    if (!result.failure.ok()) clock_.Advance(absl::Minutes(11));
+    const int n = static_cast<int>(result.batch.records().size());
+    if (n > 0) {
+      EXPECT_TRUE(source->Ack(result.batch.ack_id(), {}, {}).ok());
+    }
+    read += n;
+  }
+  for (std::thread& writer : writers) writer.join();
+  EXPECT_EQ(read, kThreads * kWrites);
+  EXPECT_EQ(sink->status().records_out, static_cast<uint64_t>(kThreads * kWrites));
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+// Sorts the records of a partly failed write.
 #include "server/registry/pending_write.h"
 
 #include <algorithm>

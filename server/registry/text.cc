@@ -1,3 +1,4 @@
+// Plugin text: checked as UTF-8 byte by byte, since it ends in protobuf strings.
 #include "server/registry/text.h"
 
 #include <algorithm>

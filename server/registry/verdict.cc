@@ -1,3 +1,4 @@
+// The tables from codes to outcomes and texts.
 #include "server/registry/verdict.h"
 
 #include <algorithm>
