@@ -10,6 +10,7 @@
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ class ManagerTest : public testing::Test {
     registry_ = registry::Registry::Create(options);
     const absl::Status loaded = registry_->LoadFile(MFN_FILE_PLUGIN);
     ASSERT_TRUE(loaded.ok()) << loaded;
+    ASSERT_TRUE(registry_->LoadFile(MFN_MEMORY_PLUGIN).ok());
     Connector("inbox");
     Publisher("outbox");
     manager_ = MakeManager({registry_.get(), store_.get()}, Tuning());
@@ -52,11 +54,16 @@ class ManagerTest : public testing::Test {
     Make(name, InstanceRole::kPublisher,
          {{"path", Folder(name)}, {"format", "jsonl"}, {"filename", "results.jsonl"}});
   }
-  void Make(const std::string& name, InstanceRole role, const json& config) {
+  void Make(const std::string& name, InstanceRole role, const json& config,
+            const std::string& type = "file") {
     InstanceConfig instance;
     instance.name = name;
     instance.role = role;
-    instance.type = "file";
+    instance.type = type;
+    instance.batch_size = 4;
+    instance.retry.max_retries = 1;
+    instance.retry.initial_delay = absl::Milliseconds(1);
+    instance.breaker.timeout = absl::Milliseconds(20);
     instance.config_json = config.dump();
     const auto made = registry_->CreateInstance(instance);
     ASSERT_TRUE(made.ok()) << made.status();
@@ -108,6 +115,43 @@ TEST_F(ManagerTest, RequestsInFilesBecomeTheReferencesResultsInAFile) {
   EXPECT_EQ(status->counts.delivered, 2u);
   EXPECT_EQ(status->counts.dead_lettered, 1u);
   EXPECT_EQ(status->records_acked, 3u);
+}
+
+// Every second call of the publisher fails, so that retries, the breaker and parking all have their
+// turn.
+TEST_F(ManagerTest, FromQueueToQueueThroughFaultsNothingIsLostAndEveryResultIsRight) {
+  constexpr int kRequests = 40;
+  const std::string queue = directory_.path();  // unlike any other test's
+  json requests = json::array();
+  for (int k = 0; k < kRequests; ++k) {
+    requests.push_back({{"request_id", std::to_string(k)}, {"seed", 42}});
+  }
+  Make("queue-in", InstanceRole::kConnector,
+       {{"queue", queue + "/in"}, {"requests", requests}, {"end_when_empty", true}}, "memory");
+  Make("queue-out", InstanceRole::kPublisher,
+       {{"queue", queue + "/out"}, {"fail_every", 2}, {"fail_code", "NOT_CONNECTED"}}, "memory");
+  Make("probe", InstanceRole::kConnector, {{"queue", queue + "/out"}}, "memory");
+  PipelineConfig config = Config();
+  config.source = "queue-in";
+  config.sinks = {{"queue-out", true}};
+  ASSERT_TRUE(manager_->Create(config).ok());
+  ASSERT_TRUE(manager_->Start("main").ok());
+  ASSERT_TRUE(Reaches(PipelineState::kFinished)) << manager_->Status("main")->error;
+  EXPECT_EQ(manager_->Status("main")->counts.delivered, uint64_t{kRequests});
+  std::set<std::string> ids;
+  const auto probe = registry_->Find("probe");
+  ASSERT_TRUE(Eventually([&] {
+    const registry::ReadResult read =
+        probe->Read(100, 1 << 20, absl::Milliseconds(10), Cancellation());
+    for (const mfn_record& record : read.batch.records()) {
+      const json result = json::parse(std::string(View(record.payload)));
+      EXPECT_EQ(result["growth_events"], 14);
+      EXPECT_EQ(result["features"]["V_mean"], -70.03076248064738);
+      EXPECT_EQ(result["idempotency_key"], std::string(View(record.id)));
+      ids.insert(result["request_id"]);
+    }
+    return ids.size() == kRequests;
+  })) << ids.size();
 }
 
 TEST_F(ManagerTest, ALetterOfABadRequestStaysWhenReplayedAndGoesWhenDiscarded) {
