@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "grpc/health/v1/health.pb.h"
 #include "server/rpc/access.h"
 #include "server/rpc/analysis_service.h"
 #include "server/rpc/call_runner.h"
@@ -89,6 +90,8 @@ class GrpcServer final : public Server {
     auto credentials = Credentials(config_.tls);
     if (!credentials.ok()) return credentials.status();
     grpc::EnableDefaultHealthCheckService(true);
+    // Links the description that reflection gives of it.
+    grpc::health::v1::HealthCheckRequest::descriptor();
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
     builder.AddListeningPort(config_.listen, *credentials, &port_);

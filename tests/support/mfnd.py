@@ -34,7 +34,7 @@ def wait_until(condition, what, seconds=60):
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError("waited %g s for: %s" % (seconds, what))
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
 class Mfnd:
