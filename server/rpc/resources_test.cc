@@ -127,7 +127,7 @@ TEST_F(ResourcesTest, PluginsShowTheirSchema) {
     EXPECT_TRUE(Call(plugins_, &mfn::v1::PluginService::Stub::GetPlugin,
                      R"({"name": ")" + plugin.name() + R"("})", &one)
                     .ok());
-    EXPECT_EQ(one.SerializeAsString(), plugin.SerializeAsString());
+    EXPECT_EQ(one.DebugString(), plugin.DebugString());  // maps in key order
     for (const mfn::v1::Component& component : plugin.components()) {
       if (component.type() != "file") continue;
       file = true;
@@ -155,7 +155,7 @@ TEST_F(ResourcesTest, AConnectorMadeByRpcSurvivesARestartAndCanBeDeleted) {
                    R"({"name": "connectors/mine"})", &found)
                   .ok());
   EXPECT_EQ(found.etag(), made.etag());
-  EXPECT_EQ(found.config_data().SerializeAsString(), made.config_data().SerializeAsString());
+  EXPECT_EQ(found.config_data().DebugString(), made.config_data().DebugString());
 
   mfn::v1::DeleteConnectorResponse deleted;
   EXPECT_EQ(DetailsOf(Call(connectors_, &ConnectorService::Stub::DeleteConnector,
@@ -239,6 +239,26 @@ TEST_F(ResourcesTest, CheckSaysHowAConnectorIs) {
                            R"({"name": "connectors/fixed", "record": {}})", &executed))
                 .reason,
             "NO_EXECUTOR");
+}
+
+TEST_F(ResourcesTest, SecretsAreRedactedAndExecutorsAnswer) {
+  mfn::v1::Connector made;
+  const grpc::Status status = Create(
+      R"({"connector_id": "m", "connector": {"type": "memory", "config_data": {"queue": "q", "token": "s3cret"}}})",
+      &made);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(made.config_data().fields().at("token").string_value(), "REDACTED");
+  EXPECT_EQ(made.config_data().fields().at("queue").string_value(), "q");
+  const auto execute = [&](const std::string& payload_base64) {
+    mfn::v1::ExecuteConnectorResponse executed;
+    return Call(connectors_, &ConnectorService::Stub::ExecuteConnector,
+                R"({"name": "connectors/m", "record": {"payload": ")" + payload_base64 + R"("}})",
+                &executed);
+  };
+  EXPECT_TRUE(execute("eyJvcCI6Imxpc3QifQ==").ok());  // {"op":"list"}
+  const grpc::Status refused = execute("e30=");       // {}
+  EXPECT_EQ(DetailsOf(refused).reason, "BAD_REQUEST");
+  EXPECT_NE(refused.error_message().find("op"), std::string::npos) << refused.error_message();
 }
 
 TEST_F(ResourcesTest, APipelineRunsAfterARestartAndIsSteered) {

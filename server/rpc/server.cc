@@ -1,5 +1,6 @@
 #include "server/rpc/server.h"
 
+#include <grpc/support/log.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
@@ -12,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "grpc/health/v1/health.pb.h"
+#include "server/base/log.h"
 #include "server/rpc/access.h"
 #include "server/rpc/analysis_service.h"
 #include "server/rpc/call_runner.h"
@@ -68,6 +70,14 @@ absl::Status CheckExposure(const ServerConfig& config) {
                    "api_key_required, or server.tls, or listen on 127.0.0.1"));
 }
 
+// What the gRPC library has to say goes where our own words go.
+void LogGrpc(gpr_log_func_args* args) {
+  const LogLevel level = args->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
+                         : args->severity == GPR_LOG_SEVERITY_INFO ? LogLevel::kInfo
+                                                                   : LogLevel::kDebug;
+  Log(level, "grpc", args->message);
+}
+
 class GrpcServer final : public Server {
  public:
   GrpcServer(const ServerConfig& config, const Parts& parts)
@@ -89,6 +99,7 @@ class GrpcServer final : public Server {
   absl::Status Listen() {
     auto credentials = Credentials(config_.tls);
     if (!credentials.ok()) return credentials.status();
+    gpr_set_log_function(LogGrpc);
     grpc::EnableDefaultHealthCheckService(true);
     // Links the description that reflection gives of it.
     grpc::health::v1::HealthCheckRequest::descriptor();
