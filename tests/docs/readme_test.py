@@ -87,7 +87,7 @@ def test_yaml_blocks_are_valid_configurations():
         folder = tempfile.mkdtemp(prefix="mfnd-readme-")
         try:
             path = pathlib.Path(folder) / "readme.yaml"
-            path.write_text(text if "plugin_dirs" in text else text + "\nserver: {plugin_dirs: [\"%s\"]}\n" % PLUGINS)
+            path.write_text(text)
             done = subprocess.run([BUILD / "bin/mfnd", "--check", "--config", path], capture_output=True, text=True)
             assert done.returncode == 0, done.stdout + done.stderr
         finally:
