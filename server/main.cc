@@ -55,8 +55,11 @@ Flags ParseFlags(int argc, char** argv) {
   return flags;
 }
 
-int Fail(const absl::Status& status) {
-  std::fprintf(stderr, "mfnd: %s\n", std::string(status.message()).c_str());
+// Problems of a file are lines that start with its name, for editors to jump to; others get ours.
+int Fail(const absl::Status& status, const std::string& source = "") {
+  const std::string text(status.message());
+  const bool located = !source.empty() && text.compare(0, source.size(), source) == 0;
+  std::fprintf(stderr, "%s%s\n", located ? "" : "mfnd: ", text.c_str());
   return 1;
 }
 
@@ -73,7 +76,7 @@ absl::Status WritePort(const std::string& path, int port) {
 int Check(const Flags& flags, const mfn::Config& config, const std::string& source) {
   std::string printed;
   const absl::Status status = mfn::CheckConfig(config, source, flags.print ? &printed : nullptr);
-  if (!status.ok()) return Fail(status);
+  if (!status.ok()) return Fail(status, source);
   std::fputs(flags.print ? printed.c_str() : absl::StrCat(source, " is good\n").c_str(), stdout);
   return 0;
 }
@@ -81,7 +84,7 @@ int Check(const Flags& flags, const mfn::Config& config, const std::string& sour
 int Serve(const Flags& flags, const mfn::Config& config, const std::string& source,
           const sigset_t& signals) {
   auto app = mfn::App::Start(config, source);
-  if (!app.ok()) return Fail(app.status());
+  if (!app.ok()) return Fail(app.status(), source);
   if (!flags.port_file.empty()) {
     if (absl::Status s = WritePort(flags.port_file, (*app)->server().port()); !s.ok())
       return Fail(s);
@@ -117,6 +120,6 @@ int main(int argc, char** argv) {
   const std::string source = flags.config.empty() ? "the built-in configuration" : flags.config;
   const auto config = flags.config.empty() ? mfn::LoadConfigText("", source, "", env)
                                            : mfn::LoadConfigFile(flags.config, env);
-  if (!config.ok()) return Fail(config.status());
+  if (!config.ok()) return Fail(config.status(), source);
   return flags.check ? Check(flags, *config, source) : Serve(flags, *config, source, signals);
 }

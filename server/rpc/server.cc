@@ -42,14 +42,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view 
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsConfig& tls) {
   if (tls.cert_file.empty()) return grpc::InsecureServerCredentials();
-  auto cert = ReadFile(tls.cert_file, "cert_file");
+  auto cert = ReadFile(tls.cert_file, "cert");
   if (!cert.ok()) return cert.status();
-  auto key = ReadFile(tls.key_file, "key_file");
+  auto key = ReadFile(tls.key_file, "key");
   if (!key.ok()) return key.status();
   grpc::SslServerCredentialsOptions options;
   options.pem_key_cert_pairs.push_back({*key, *cert});
   if (!tls.client_ca_file.empty()) {
-    auto ca = ReadFile(tls.client_ca_file, "client_ca_file");
+    auto ca = ReadFile(tls.client_ca_file, "client_ca");
     if (!ca.ok()) return ca.status();
     options.pem_root_certs = *ca;
     options.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
