@@ -46,8 +46,9 @@ Status AppendFile::Open(const std::string& path, Format format, Compression comp
   file->fd_.Reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
   if (!file->fd_.valid()) return SystemError(errno, "open", path);
   if (::flock(file->fd_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Status::Retryable("FILE_LOCKED", path + " is being written by another publisher or "
-                                                   "process; give each its own filename");
+    return Status::Retryable("FILE_LOCKED", path +
+                                                " is being written by another publisher or "
+                                                "process; give each its own filename");
   }
   if (truncate && ::ftruncate(file->fd_.get(), 0) != 0) {
     return SystemError(errno, "truncate", path);
@@ -176,7 +177,8 @@ Status AppendFile::Append(std::string_view lines) {
   if (compression_ != Compression::kNone) {
     if (Status s = Compress(compression_, lines, &packed); !s.ok()) return s;
   }
-  const std::string_view bytes = compression_ == Compression::kNone ? lines : std::string_view(packed);
+  const std::string_view bytes =
+      compression_ == Compression::kNone ? lines : std::string_view(packed);
   if (::lseek(fd_.get(), static_cast<off_t>(size_), SEEK_SET) < 0) {
     return Rollback(SystemError(errno, "seek", path_));
   }

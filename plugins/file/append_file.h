@@ -23,14 +23,14 @@ class AppendFile {
   };
   // Makes the file if it is not there; `truncate`: empties it. RETRYABLE with reason FILE_LOCKED
   // when another publisher or process writes it.
-  static Status Open(const std::string& path, Format format, Compression compression,
-                     bool truncate, Opened* opened);
+  static Status Open(const std::string& path, Format format, Compression compression, bool truncate,
+                     Opened* opened);
 
   // Adds complete lines, compressed as one member or frame, and makes them durable.
   Status Append(std::string_view lines);
 
   const std::string& path() const { return path_; }
-  uint64_t size() const { return size_; }       // on disk
+  uint64_t size() const { return size_; }  // on disk
   bool empty() const { return size_ == 0; }
   std::time_t created() const { return created_; }
   // csv: the columns of the first row, empty in an empty file.

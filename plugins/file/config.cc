@@ -11,9 +11,10 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr const char* kSourceKeys[] = {
-    "mode",      "pattern",      "afterwards",      "archive_dir", "error_dir",    "settle_ms",
-    "rescan_ms", "redeliver_ms", "ignore_suffixes", "decompress",  "content_type", "max_record_bytes"};
+constexpr const char* kSourceKeys[] = {"mode",        "pattern",      "afterwards",
+                                       "archive_dir", "error_dir",    "settle_ms",
+                                       "rescan_ms",   "redeliver_ms", "ignore_suffixes",
+                                       "decompress",  "content_type", "max_record_bytes"};
 constexpr const char* kSinkKeys[] = {"filename", "write",        "compression",
                                      "columns",  "rotate_bytes", "rotate_seconds"};
 
@@ -45,10 +46,14 @@ Format ToFormat(const std::string& name) {
 
 const char* ExtensionOf(Format format) {
   switch (format) {
-    case Format::kJsonl: return ".jsonl";
-    case Format::kCsv: return ".csv";
-    case Format::kRaw: return ".bin";
-    default: return ".json";
+    case Format::kJsonl:
+      return ".jsonl";
+    case Format::kCsv:
+      return ".csv";
+    case Format::kRaw:
+      return ".bin";
+    default:
+      return ".json";
   }
 }
 
@@ -103,7 +108,8 @@ Status ParseSink(const Json& json, SinkConfig* config) {
   config->path = json.at("path").get<std::string>();
   config->format = ToFormat(json.value("format", "json"));
   if (config->format == Format::kAuto) {
-    return Status::InvalidConfig("/format", "auto is for connectors; a publisher needs json, jsonl, csv or raw");
+    return Status::InvalidConfig(
+        "/format", "auto is for connectors; a publisher needs json, jsonl, csv or raw");
   }
   const bool rows = config->format == Format::kJsonl || config->format == Format::kCsv;
   const std::string write = json.value("write", rows ? "append" : "atomic");
@@ -111,7 +117,8 @@ Status ParseSink(const Json& json, SinkConfig* config) {
                   : write == "atomic" ? WriteMode::kAtomic
                                       : WriteMode::kOverwrite;
   if (config->write == WriteMode::kAppend && !rows) {
-    return Status::InvalidConfig("/write", "append needs format jsonl or csv; json and raw are one file per record");
+    return Status::InvalidConfig(
+        "/write", "append needs format jsonl or csv; json and raw are one file per record");
   }
   const std::string compression = json.value("compression", "none");
   config->compression = compression == "gzip"   ? Compression::kGzip
@@ -125,10 +132,12 @@ Status ParseSink(const Json& json, SinkConfig* config) {
   TakeDuration(json, "rotate_seconds", &config->rotate_after);
   const bool rotates = config->rotate_bytes != 0 || config->rotate_after.count() != 0;
   if (rotates && (!rows || config->write == WriteMode::kAtomic)) {
-    return Status::InvalidConfig(config->rotate_bytes != 0 ? "/rotate_bytes" : "/rotate_seconds",
-                                 "rotation is for jsonl and csv files that grow (write: append or overwrite)");
+    return Status::InvalidConfig(
+        config->rotate_bytes != 0 ? "/rotate_bytes" : "/rotate_seconds",
+        "rotation is for jsonl and csv files that grow (write: append or overwrite)");
   }
-  config->filename = json.value("filename", std::string(rows ? "records" : "{id}") + ExtensionOf(config->format));
+  config->filename =
+      json.value("filename", std::string(rows ? "records" : "{id}") + ExtensionOf(config->format));
   // An extension that is spelled out already is not added again.
   std::string stem;
   if (CompressionOf(config->filename, &stem) != config->compression) {

@@ -43,8 +43,8 @@ struct SinkConfig {
   std::chrono::seconds rotate_after{0};
 };
 
-// One component serves both roles, and the host does not say which; so both are made, unless keys of one
-// role rule out the other.
+// One component serves both roles, and the host does not say which; so both are made, unless keys
+// of one role rule out the other.
 struct Config {
   bool may_read = true, may_write = true;
   SourceConfig source;
@@ -52,7 +52,8 @@ struct Config {
 };
 
 // json is valid by schema.json. Refuses what the schema cannot say, naming the key: keys of both
-// roles, archive without a directory, append of a format that cannot be appended to, a bad template.
+// roles, archive without a directory, append of a format that cannot be appended to, a bad
+// template.
 Status ParseConfig(std::string_view json, Config* config);
 
 }  // namespace mfn::file

@@ -1,6 +1,6 @@
 // What a configuration may not say, with the key at fault; names; the CSV rules.
-#include "plugins/file/naming.h"
 #include "plugins/file/encode.h"
+#include "plugins/file/naming.h"
 #include "plugins/file/test_util.h"
 
 namespace mfn::file {
@@ -74,10 +74,11 @@ TEST_F(FileTest, CsvCellsBecomeWhatTheyUnambiguouslyAre) {
   Instance source(host_, FileComponent(), Config("in", R"("mode": "once", "settle_ms": 0)"));
   ASSERT_TRUE(source.Connect().ok());
   std::vector<std::string> ids;
-  EXPECT_THAT(ReadAll(source, &ids),
-              ElementsAre(R"({"n":-1.50e3,"text":"007","flag":true,"quoted":"12"})",
-                          R"({"n":0.10,"text":"+1","flag":"True","quoted":"a \"b\"\nc","empty":""})",
-                          R"({"n":"1e999","text":"NaN","flag":false,"quoted":"x","empty":"y"})"));
+  EXPECT_THAT(
+      ReadAll(source, &ids),
+      ElementsAre(R"({"n":-1.50e3,"text":"007","flag":true,"quoted":"12"})",
+                  R"({"n":0.10,"text":"+1","flag":"True","quoted":"a \"b\"\nc","empty":""})",
+                  R"({"n":"1e999","text":"NaN","flag":false,"quoted":"x","empty":"y"})"));
   EXPECT_THAT(ids[2], HasSubstr(";line=6"));
 }
 
@@ -86,7 +87,8 @@ TEST_F(FileTest, ABadCsvRowIsGivenAsItIsAndTheOthersCount) {
   Instance source(host_, FileComponent(), Config("in", R"("mode": "once", "settle_ms": 0)"));
   ASSERT_TRUE(source.Connect().ok());
   Result all = source.Read(10, 1 << 20, std::chrono::seconds(5));
-  EXPECT_THAT(all.payloads(), ElementsAre(R"({"a":1,"b":2})", "3\n", R"({"a":4,"b":5})", "\"6,7\n"));
+  EXPECT_THAT(all.payloads(),
+              ElementsAre(R"({"a":1,"b":2})", "3\n", R"({"a":4,"b":5})", "\"6,7\n"));
   EXPECT_EQ(*all.records()[1].attr("content-type"), "text/csv");
   EXPECT_THAT(std::string(*all.records()[1].attr("mfn-error")), HasSubstr("line 3 has 1 cells"));
   EXPECT_THAT(std::string(*all.records()[3].attr("mfn-error")), HasSubstr("never ends"));

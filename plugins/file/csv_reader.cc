@@ -176,7 +176,9 @@ class CsvReader final : public RecordReader {
     for (;;) {
       const int c = Get(status);
       if (c < 0) {
-        if (in_quotes) row_error_ = "a quoted cell that began at line " + std::to_string(row_line_) + " or later never ends";
+        if (in_quotes)
+          row_error_ = "a quoted cell that began at line " + std::to_string(row_line_) +
+                       " or later never ends";
         break;
       }
       *any = true;
@@ -224,8 +226,8 @@ class CsvReader final : public RecordReader {
       if (cell.text.empty() && !cell.quoted) continue;
       if (out.size() > 1) out += ',';
       out += names_[i] + ':';
-      const bool literal = !cell.quoted &&
-                           (cell.text == "true" || cell.text == "false" || IsJsonNumber(cell.text));
+      const bool literal =
+          !cell.quoted && (cell.text == "true" || cell.text == "false" || IsJsonNumber(cell.text));
       out += literal ? cell.text : Quoted(cell.text);
     }
     return out + '}';
@@ -238,7 +240,7 @@ class CsvReader final : public RecordReader {
   bool bytes_ended_ = false;
   uint64_t line_ = 1, row_line_ = 1;
   std::vector<std::string> names_;  // quoted as JSON
-  std::vector<Cell> cells_;  // the first kMaxColumns of them
+  std::vector<Cell> cells_;         // the first kMaxColumns of them
   size_t n_cells_ = 0;
   std::string raw_, row_error_;
   bool too_large_ = false;

@@ -48,8 +48,7 @@ bool Decode(const std::string& line, Identity* file) {
 bool StillThere(const std::string& line) {
   Identity file;
   struct stat st;
-  return Decode(line, &file) && StatRegular(file.path, &st) &&
-         MakeIdentity(file.path, st) == file;
+  return Decode(line, &file) && StatRegular(file.path, &st) && MakeIdentity(file.path, st) == file;
 }
 
 std::string ChunkKey(uint64_t number) {
@@ -83,7 +82,8 @@ Status DoneLog::Load() {
       done_.insert(value.substr(at, end - at));
       at = end + 1;
     }
-    next_chunk_ = std::strtoull(key.c_str() + std::string_view(kChunkPrefix).size(), nullptr, 10) + 1;
+    next_chunk_ =
+        std::strtoull(key.c_str() + std::string_view(kChunkPrefix).size(), nullptr, 10) + 1;
     chunks_.push_back(std::move(key));
   }
   return chunks_.size() > 1 ? Compact() : Status::Ok();

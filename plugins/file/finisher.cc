@@ -47,8 +47,9 @@ void Finisher::Settle(const Job& job, bool* stays, std::vector<std::string>* tou
   struct stat st;
   if (!StatRegular(path, &st)) return;  // gone, by an earlier attempt or by somebody else
   if (!(MakeIdentity(path, st) == job.file)) {
-    host_.Log(MFN_LOG_WARNING, path + " was changed after it had been read; it is read again as "
-                                      "a new file (write elsewhere and rename to avoid this)");
+    host_.Log(MFN_LOG_WARNING, path +
+                                   " was changed after it had been read; it is read again as "
+                                   "a new file (write elsewhere and rename to avoid this)");
     *stays = true;
     return;
   }

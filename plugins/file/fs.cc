@@ -54,18 +54,18 @@ Status SystemError(int error, std::string_view what, const std::string& path) {
     case ENOSPC:
     case EDQUOT:
     case EFBIG:
-      return Status::Retryable("NO_SPACE", head + std::strerror(error) +
-                                               "; free space there or raise the limit");
+      return Status::Retryable(
+          "NO_SPACE", head + std::strerror(error) + "; free space there or raise the limit");
     case EACCES:
     case EPERM:
-      return Status::Retryable("NO_ACCESS", head + std::strerror(error) +
-                                                "; give the server's user access to it");
+      return Status::Retryable(
+          "NO_ACCESS", head + std::strerror(error) + "; give the server's user access to it");
     case EROFS:
       return Status::Retryable("READ_ONLY", head + std::strerror(error));
     case ENOENT:
     case ENOTDIR:
-      return Status::Retryable("NOT_FOUND", head + std::strerror(error) +
-                                                "; create it or correct `path`");
+      return Status::Retryable("NOT_FOUND",
+                               head + std::strerror(error) + "; create it or correct `path`");
     default:
       return Status::Retryable("IO_ERROR", head + std::strerror(error));
   }

@@ -65,8 +65,8 @@ Status SyncDirectory(const std::string& path);
 Status WriteAll(int fd, std::string_view bytes, const std::string& path);
 
 // Moves `from` to `directory`/`name`, or to a free name made from it; never replaces a file. Across
-// file systems: copies, syncs, renames, then removes. Not durable until both directories are synced.
-// *to is the new path. A `from` that is gone already is Ok with *to empty.
+// file systems: copies, syncs, renames, then removes. Not durable until both directories are
+// synced. *to is the new path. A `from` that is gone already is Ok with *to empty.
 Status MoveInto(const std::string& from, const std::string& directory, const std::string& name,
                 std::string* to);
 // rename() that fails with EEXIST instead of replacing. Returns 0 or an errno.

@@ -19,7 +19,8 @@ namespace {
 constexpr int64_t kOldNs = 10'000'000'000;
 
 int64_t ChangedNs(const struct stat& st) {
-  const int64_t changed = static_cast<int64_t>(st.st_ctim.tv_sec) * 1'000'000'000 + st.st_ctim.tv_nsec;
+  const int64_t changed =
+      static_cast<int64_t>(st.st_ctim.tv_sec) * 1'000'000'000 + st.st_ctim.tv_nsec;
   return std::max(changed, MtimeNs(st));
 }
 
@@ -112,7 +113,8 @@ Status Inbox::Scan(Time now) {
   std::sort(found.begin(), found.end(), [](const Found& a, const Found& b) {
     return std::tie(a.job.file.mtime_ns, a.job.name) < std::tie(b.job.file.mtime_ns, b.job.name);
   });
-  const int64_t old_ns = WallNs() - std::max<int64_t>(kOldNs, std::chrono::nanoseconds(config_.settle).count());
+  const int64_t old_ns =
+      WallNs() - std::max<int64_t>(kOldNs, std::chrono::nanoseconds(config_.settle).count());
   std::lock_guard<std::mutex> lock(mutex_);
   for (Found& file : found) {
     const std::string name = file.job.name;
@@ -165,7 +167,8 @@ void Inbox::Promote(Time now) {
     }
   }
   std::sort(due.begin(), due.end(), [](const Entry* a, const Entry* b) {
-    return std::tie(a->job.file.mtime_ns, a->job.name) < std::tie(b->job.file.mtime_ns, b->job.name);
+    return std::tie(a->job.file.mtime_ns, a->job.name) <
+           std::tie(b->job.file.mtime_ns, b->job.name);
   });
   for (Entry* entry : due) MakeReady(entry);
 }

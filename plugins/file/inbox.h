@@ -60,8 +60,8 @@ class Inbox {
   struct Entry {
     Phase phase = Phase::kSettling;
     Job job;
-    Time due;               // kSettling, kAgain
-    bool changed = false;   // kHeld: completed anew in the meantime
+    Time due;              // kSettling, kAgain
+    bool changed = false;  // kHeld: completed anew in the meantime
   };
   bool Wanted(const std::string& name) const;
   bool Look(const std::string& name, Job* job) const;  // there, regular, not done
@@ -76,7 +76,8 @@ class Inbox {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::map<std::string, Entry> entries_;
-  std::set<std::string> waiting_;  // names in phase kSettling or kAgain: few, however many are ready
+  std::set<std::string>
+      waiting_;  // names in phase kSettling or kAgain: few, however many are ready
   std::deque<std::string> ready_;
 };
 

@@ -115,11 +115,21 @@ std::string NameTemplate::Render(const sdk::RecordView& record, std::time_t now,
   std::string name;
   for (const Part& part : parts_) {
     switch (part.kind) {
-      case Kind::kText: name += part.text; break;
-      case Kind::kTime: name += FormatTime(part.text, now); break;
-      case Kind::kId: name += Sanitize(record.id()); break;
-      case Kind::kKey: name += Sanitize(record.key()); break;
-      case Kind::kRequestId: name += Sanitize(RequestId(record)); break;
+      case Kind::kText:
+        name += part.text;
+        break;
+      case Kind::kTime:
+        name += FormatTime(part.text, now);
+        break;
+      case Kind::kId:
+        name += Sanitize(record.id());
+        break;
+      case Kind::kKey:
+        name += Sanitize(record.key());
+        break;
+      case Kind::kRequestId:
+        name += Sanitize(RequestId(record));
+        break;
       case Kind::kSeq: {
         char digits[24];
         std::snprintf(digits, sizeof(digits), "%06llu", static_cast<unsigned long long>(seq));

@@ -14,10 +14,10 @@ namespace mfn::file {
 
 struct RawRecord {
   std::string payload;
-  bool present = true;      // false: too large, its bytes are not given
-  uint64_t line = 0;        // where it starts, from 1; 0 for a whole file
+  bool present = true;  // false: too large, its bytes are not given
+  uint64_t line = 0;    // where it starts, from 1; 0 for a whole file
   const char* content_type = "";
-  std::string error;        // what is wrong with it, or empty
+  std::string error;  // what is wrong with it, or empty
 };
 
 class RecordReader {

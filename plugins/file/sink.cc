@@ -182,8 +182,8 @@ Status FileSink::WriteRows(sdk::Call& call, sdk::BatchView batch) {
   bool any_written = false;
   std::vector<std::pair<const std::vector<Row>*, Status>> failed;
   for (const auto& [name, rows] : groups) {
-    Status status = config_.write == WriteMode::kAtomic ? NewFileOfRows(name, rows)
-                                                        : AppendGroup(name, rows);
+    Status status =
+        config_.write == WriteMode::kAtomic ? NewFileOfRows(name, rows) : AppendGroup(name, rows);
     any_written |= status.ok();
     if (status.ok()) continue;
     if (first_failure.ok()) first_failure = status;
@@ -272,8 +272,7 @@ Status FileSink::OpenFile(const std::string& name, AppendFile** file) {
   for (;;) {
     auto it = open_.find(name);
     if (it == open_.end()) {
-      const bool truncate =
-          config_.write == WriteMode::kOverwrite && truncated_.count(name) == 0;
+      const bool truncate = config_.write == WriteMode::kOverwrite && truncated_.count(name) == 0;
       AppendFile::Opened opened;
       if (Status s = AppendFile::Open(config_.path + "/" + name, config_.format,
                                       config_.compression, truncate, &opened);
@@ -283,9 +282,11 @@ Status FileSink::OpenFile(const std::string& name, AppendFile** file) {
       if (truncate) truncated_.insert(name);
       if (opened.cut_bytes != 0) {
         repaired_.Add();
-        host_.Log(MFN_LOG_WARNING, opened.file->path() + " ended in the middle of a record, as after "
-                                   "a crash; cut off " + std::to_string(opened.cut_bytes) +
-                                   " bytes that were never confirmed");
+        host_.Log(MFN_LOG_WARNING, opened.file->path() +
+                                       " ended in the middle of a record, as after "
+                                       "a crash; cut off " +
+                                       std::to_string(opened.cut_bytes) +
+                                       " bytes that were never confirmed");
       }
       it = open_.emplace(name, std::move(opened.file)).first;
       recent_.push_front(name);

@@ -32,9 +32,9 @@ class FileSink {
 
  private:
   struct Row {
-    uint64_t index;       // in the batch
-    std::string text;     // jsonl
-    Fields fields;        // csv
+    uint64_t index;    // in the batch
+    std::string text;  // jsonl
+    Fields fields;     // csv
   };
   using Groups = std::vector<std::pair<std::string, std::vector<Row>>>;  // by file name
 

@@ -1,8 +1,10 @@
 // The sink, through the real shared object's vtables: what is on disk after an OK, and after a
 // failure or a crash.
+#include "plugins/file/sink.h"
+
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,7 +12,6 @@
 #include <nlohmann/json.hpp>
 
 #include "plugins/file/compression.h"
-#include "plugins/file/sink.h"
 #include "plugins/file/test_util.h"
 
 namespace mfn::file {
@@ -51,7 +52,8 @@ TEST_F(FileTest, AtomicWithoutIdNeverReplaces) {
 }
 
 TEST_F(FileTest, OverwriteReplacesWhole) {
-  Instance sink(host_, FileComponent(), Config("out", R"("filename": "latest.json", "write": "overwrite")"));
+  Instance sink(host_, FileComponent(),
+                Config("out", R"("filename": "latest.json", "write": "overwrite")"));
   ASSERT_TRUE(sink.Connect().ok());
   ASSERT_TRUE(sink.Write({{"1", "1"}, {"2", "2"}}).ok());
   EXPECT_THAT(Names("out"), ElementsAre("latest.json"));
@@ -60,7 +62,8 @@ TEST_F(FileTest, OverwriteReplacesWhole) {
 
 TEST_F(FileTest, LinesAreAppendedAlsoAfterARestart) {
   for (int i = 0; i < 2; ++i) {
-    Instance sink(host_, FileComponent(), Config("out", R"("format": "jsonl", "filename": "r.jsonl")"));
+    Instance sink(host_, FileComponent(),
+                  Config("out", R"("format": "jsonl", "filename": "r.jsonl")"));
     ASSERT_TRUE(sink.Connect().ok());
     ASSERT_TRUE(sink.Write({{"1", "{\n  \"a\": \"b \\\" c\"\n}"}, {"2", "[1.50]"}}).ok());
   }
@@ -69,8 +72,9 @@ TEST_F(FileTest, LinesAreAppendedAlsoAfterARestart) {
 
 TEST_F(FileTest, OverwriteOfLinesStartsOverOncePerInstance) {
   for (int i = 0; i < 2; ++i) {
-    Instance sink(host_, FileComponent(),
-                  Config("out", R"("format": "jsonl", "filename": "r.jsonl", "write": "overwrite")"));
+    Instance sink(
+        host_, FileComponent(),
+        Config("out", R"("format": "jsonl", "filename": "r.jsonl", "write": "overwrite")"));
     ASSERT_TRUE(sink.Connect().ok());
     ASSERT_TRUE(sink.Write({{"1", "1"}}).ok());
     ASSERT_TRUE(sink.Connect().ok());
@@ -98,8 +102,8 @@ TEST_F(FileTest, CompressedAppendsAreOneReadableStreamAndTornMembersAreCut) {
   for (const auto& [name, compression] :
        {std::pair{"gzip", Compression::kGzip}, std::pair{"zstd", Compression::kZstd}}) {
     const std::string file = std::string("out/records.jsonl") + ExtensionOf(compression);
-    const std::string config = Config(
-        "out", R"("format": "jsonl", "compression": ")" + std::string(name) + "\"");
+    const std::string config =
+        Config("out", R"("format": "jsonl", "compression": ")" + std::string(name) + "\"");
     {
       Instance sink(host_, FileComponent(), config);
       ASSERT_TRUE(sink.Connect().ok());
@@ -131,7 +135,9 @@ TEST_F(FileTest, CsvFlattensQuotesAndKeepsItsColumns) {
   {
     Instance sink(host_, FileComponent(), config);
     ASSERT_TRUE(sink.Connect().ok());
-    ASSERT_TRUE(sink.Write({{"1", R"({"id": "a,\"b\"", "n": 1, "features": {"D_box": 1.5}, "list": [1]})"}}).ok());
+    ASSERT_TRUE(
+        sink.Write({{"1", R"({"id": "a,\"b\"", "n": 1, "features": {"D_box": 1.5}, "list": [1]})"}})
+            .ok());
   }
   Instance sink(host_, FileComponent(), config);
   ASSERT_TRUE(sink.Connect().ok());
@@ -159,7 +165,8 @@ TEST_F(FileTest, ATornCsvRowIsCutAlsoInsideQuotes) {
 }
 
 TEST_F(FileTest, SetColumnsChooseAndOrder) {
-  Instance sink(host_, FileComponent(), Config("out", R"("format": "csv", "columns": ["b", "c", "a"])"));
+  Instance sink(host_, FileComponent(),
+                Config("out", R"("format": "csv", "columns": ["b", "c", "a"])"));
   ASSERT_TRUE(sink.Connect().ok());
   ASSERT_TRUE(sink.Write({{"1", R"({"a": 1, "b": true, "z": 9})"}}).ok());
   EXPECT_EQ(Get("out/records.csv"), "b,c,a\ntrue,,1\n");
@@ -170,8 +177,12 @@ TEST_F(FileTest, RecordsThatDoNotFitFailAlone) {
   ASSERT_TRUE(sink.Connect().ok());
   std::map<uint64_t, sdk::Status> failed;
   Input tombstone{"3", "", "", {}, false};
-  ASSERT_TRUE(sink.Write({{"1", "not json"}, {"2", R"({"a":1})"}, tombstone,
-                          {"4", "x", "", {{"content-type", "text/csv"}}}}, &failed).ok());
+  ASSERT_TRUE(sink.Write({{"1", "not json"},
+                          {"2", R"({"a":1})"},
+                          tombstone,
+                          {"4", "x", "", {{"content-type", "text/csv"}}}},
+                         &failed)
+                  .ok());
   EXPECT_EQ(failed.size(), 3u);
   EXPECT_EQ(failed[0].code, MFN_PERMANENT);
   EXPECT_EQ(failed[3].reason, "NOT_JSON");
@@ -213,7 +224,8 @@ TEST_F(FileTest, RotatesByAge) {
 }
 
 TEST_F(FileTest, ATemplateSpreadsRecordsOverFiles) {
-  Instance sink(host_, FileComponent(), Config("out", R"("format": "jsonl", "filename": "{key}-{time:%Y}.jsonl")"));
+  Instance sink(host_, FileComponent(),
+                Config("out", R"("format": "jsonl", "filename": "{key}-{time:%Y}.jsonl")"));
   ASSERT_TRUE(sink.Connect().ok());
   ASSERT_TRUE(sink.Write({{"1", "1", "a"}, {"2", "2", "b"}, {"3", "3", "a"}}).ok());
   ASSERT_EQ(Names("out").size(), 2u);
@@ -297,7 +309,10 @@ TEST_F(FileTest, WhatWasConfirmedSurvivesKill9) {
       if (!sink.Connect().ok()) ::_exit(1);
       for (int n = 0;; ++n) {
         const std::string id = std::to_string(round) + "-" + std::to_string(n);
-        if (!sink.Write({{id, "{\"id\":\"" + id + "\",\"pad\":\"" + std::string(5000, 'x') + "\"}"}}).ok()) ::_exit(2);
+        if (!sink.Write(
+                     {{id, "{\"id\":\"" + id + "\",\"pad\":\"" + std::string(5000, 'x') + "\"}"}})
+                 .ok())
+          ::_exit(2);
         if (::write(pipe_fds[1], &n, sizeof(n)) != sizeof(n)) ::_exit(3);
       }
     }

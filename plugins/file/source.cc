@@ -89,7 +89,8 @@ Status FileSource::Read(sdk::Call& call, uint64_t max_records, uint64_t max_byte
     const Time next = std::min(inbox_.NextDue(), config_.watch ? next_scan_ : Time::max());
     milliseconds wait = call.Slice();
     if (next != Time::max()) {
-      wait = std::min(wait, std::chrono::ceil<milliseconds>(std::max(next - now, Time::duration(0))));
+      wait =
+          std::min(wait, std::chrono::ceil<milliseconds>(std::max(next - now, Time::duration(0))));
     }
     watcher_.Wait(wait);
   }
@@ -101,8 +102,9 @@ Status FileSource::Look(Time now) {
     Watcher::Events events;
     if (Status s = watcher_.Drain(&events); !s.ok()) return s;
     if (events.gone) {
-      return Status::NotConnected("NOT_FOUND", inbox_.directory() + " was removed or renamed; make "
-                                                                    "it again");
+      return Status::NotConnected("NOT_FOUND", inbox_.directory() +
+                                                   " was removed or renamed; make "
+                                                   "it again");
     }
     for (const std::string& name : events.complete) inbox_.Complete(name);
     if (events.overflow || now >= next_scan_) {
@@ -335,7 +337,7 @@ Status FileSource::Ack(sdk::Call&, uint64_t ack_id, sdk::Outcomes outcomes) {
     std::lock_guard<std::mutex> lock(mutex_);
     const auto it = batches_.find(ack_id);
     if (it == batches_.end()) return Status::Ok();  // settled already
-    batch = &it->second;  // stays where it is; only Ack removes batches
+    batch = &it->second;                            // stays where it is; only Ack removes batches
   }
   Status status = batch->stream == nullptr ? AckFiles(batch, outcomes) : AckRows(batch, outcomes);
   // Kept after a failure: the host calls again.

@@ -5,8 +5,8 @@
 // Whole files (json, raw) have no order among each other, so many of them make one unordered batch;
 // that is what makes a thousand small files cheap. A file of lines or rows is a lane of its own.
 //
-// Record id: "<path>;inode=<n>;mtime=<ns>;line=<n>" (line from 1, where the record starts; 0 for a whole
-// file). Read: one thread; Ack: one thread, beside Read.
+// Record id: "<path>;inode=<n>;mtime=<ns>;line=<n>" (line from 1, where the record starts; 0 for a
+// whole file). Read: one thread; Ack: one thread, beside Read.
 #ifndef MFN_PLUGINS_FILE_SOURCE_H_
 #define MFN_PLUGINS_FILE_SOURCE_H_
 
@@ -49,9 +49,9 @@ class FileSource {
     uint64_t skip = 0;                     // acked by an earlier process; Read's thread only
     // Guarded by mutex_.
     bool ended = false;
-    uint64_t unacked = 0;        // batches
-    uint64_t acked = 0;          // records without a gap
-    std::set<uint64_t> again;    // records given back
+    uint64_t unacked = 0;      // batches
+    uint64_t acked = 0;        // records without a gap
+    std::set<uint64_t> again;  // records given back
     Time last_progress = {};
     bool progress_kept = false;
   };
@@ -94,8 +94,8 @@ class FileSource {
   std::vector<std::shared_ptr<Stream>> unclosed_;  // ended and acked, but not yet finished with
 
   std::mutex mutex_;
-  std::map<uint64_t, Batch> batches_;                  // guarded by mutex_
-  std::map<uint64_t, std::shared_ptr<Stream>> open_;   // by lane; guarded by mutex_
+  std::map<uint64_t, Batch> batches_;                 // guarded by mutex_
+  std::map<uint64_t, std::shared_ptr<Stream>> open_;  // by lane; guarded by mutex_
 };
 
 }  // namespace mfn::file

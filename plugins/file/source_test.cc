@@ -116,9 +116,10 @@ TEST_F(FileTest, ArchivesWithoutReplacing) {
   fs::create_directories(Path("archive"));
   Put("archive/a.json", "old");
   Put("in/a.json", "new");
-  Instance source(host_, FileComponent(),
-                  Config("in", std::string(kOnce) + R"(, "afterwards": "archive", "archive_dir": ")" +
-                                   Path("archive") + "\""));
+  Instance source(
+      host_, FileComponent(),
+      Config("in", std::string(kOnce) + R"(, "afterwards": "archive", "archive_dir": ")" +
+                       Path("archive") + "\""));
   ASSERT_TRUE(source.Connect().ok());
   EXPECT_EQ(ReadAll(source).size(), 1u);
   EXPECT_THAT(Names("in"), IsEmpty());
@@ -137,9 +138,10 @@ TEST_F(FileTest, ArchivesAcrossFileSystems) {
   std::ofstream(archive + "/a.json") << "old";
   Put("in/a.json", "new");
   {
-    Instance source(host_, FileComponent(),
-                    Config("in", std::string(kOnce) + R"(, "afterwards": "archive", "archive_dir": ")" +
-                                     archive + "\""));
+    Instance source(
+        host_, FileComponent(),
+        Config("in", std::string(kOnce) + R"(, "afterwards": "archive", "archive_dir": ")" +
+                         archive + "\""));
     ASSERT_TRUE(source.Connect().ok());
     EXPECT_EQ(ReadAll(source).size(), 1u);
   }
@@ -156,8 +158,9 @@ TEST_F(FileTest, ArchivesAcrossFileSystems) {
 TEST_F(FileTest, DeletesOnlyWhatIsAcked) {
   Put("in/a.json", "1");
   Put("in/b.json", "2");
-  Instance source(host_, FileComponent(),
-                  Config("in", std::string(kOnce) + R"(, "afterwards": "delete", "redeliver_ms": 0)"));
+  Instance source(
+      host_, FileComponent(),
+      Config("in", std::string(kOnce) + R"(, "afterwards": "delete", "redeliver_ms": 0)"));
   ASSERT_TRUE(source.Connect().ok());
   Result both = source.Read(10, 1 << 20, seconds(5));
   ASSERT_EQ(both.size(), 2u);
@@ -169,7 +172,8 @@ TEST_F(FileTest, DeletesOnlyWhatIsAcked) {
 
 TEST_F(FileTest, ReturnedLinesAreGivenAgainAlone) {
   Put("in/a.jsonl", "1\n2\n3\n");
-  Instance source(host_, FileComponent(), Config("in", std::string(kOnce) + R"(, "redeliver_ms": 0)"));
+  Instance source(host_, FileComponent(),
+                  Config("in", std::string(kOnce) + R"(, "redeliver_ms": 0)"));
   ASSERT_TRUE(source.Connect().ok());
   Result all = source.Read(10, 1 << 20, seconds(5));
   ASSERT_EQ(all.size(), 3u);
@@ -297,7 +301,8 @@ TEST_F(FileTest, DamagedFilesGoToErrorDirAndLoseNoOthers) {
 
 TEST_F(FileTest, TooLargeARecordIsGivenWithoutItsBytes) {
   Put("in/a.jsonl", "1\n" + std::string(100, 'x') + "\n2\n");
-  Instance source(host_, FileComponent(), Config("in", std::string(kOnce) + R"(, "max_record_bytes": 10)"));
+  Instance source(host_, FileComponent(),
+                  Config("in", std::string(kOnce) + R"(, "max_record_bytes": 10)"));
   ASSERT_TRUE(source.Connect().ok());
   Result all = source.Read(10, 1 << 20, seconds(5));
   ASSERT_EQ(all.size(), 3u);
@@ -308,7 +313,8 @@ TEST_F(FileTest, TooLargeARecordIsGivenWithoutItsBytes) {
 
 TEST_F(FileTest, AThousandFilesOneByOneAreAllReadOnce) {
   for (int i = 0; i < 1000; ++i) Put("in/" + std::to_string(i) + ".json", std::to_string(i));
-  Instance source(host_, FileComponent(), Config("in", std::string(kOnce) + R"(, "afterwards": "delete")"));
+  Instance source(host_, FileComponent(),
+                  Config("in", std::string(kOnce) + R"(, "afterwards": "delete")"));
   ASSERT_TRUE(source.Connect().ok());
   const std::vector<std::string> all = ReadAll(source);
   EXPECT_EQ(all.size(), 1000u);

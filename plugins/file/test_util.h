@@ -66,7 +66,8 @@ class FileTest : public ::testing::Test {
   }
 
   // Reads and acks until the source ends; every record's payload, in order.
-  static std::vector<std::string> ReadAll(Instance& source, std::vector<std::string>* ids = nullptr) {
+  static std::vector<std::string> ReadAll(Instance& source,
+                                          std::vector<std::string>* ids = nullptr) {
     std::vector<std::string> all;
     for (int i = 0; i < 10'000; ++i) {
       Result result = source.Read(100, 1 << 20, std::chrono::seconds(5));

@@ -21,12 +21,11 @@ Status Watcher::Watch(const std::string& directory) {
                              "cannot watch " + directory + ": " + std::strerror(errno) +
                                  "; raise fs.inotify.max_user_instances, or use mode: once");
   }
-  const uint32_t mask =
-      IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+  const uint32_t mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
   if (::inotify_add_watch(inotify_.get(), directory.c_str(), mask) < 0) {
     if (errno == ENOSPC) {
-      return Status::Retryable("NO_INOTIFY", "cannot watch " + directory +
-                                                 ": raise fs.inotify.max_user_watches");
+      return Status::Retryable("NO_INOTIFY",
+                               "cannot watch " + directory + ": raise fs.inotify.max_user_watches");
     }
     return SystemError(errno, "watch", directory);
   }

@@ -3,7 +3,7 @@
 #include <mfn/ext/state.h>
 #include <mfn/plugin.h>
 
-int mfn_header_is_usable(const mfn_host *host, const mfn_component *component);
-int mfn_header_is_usable(const mfn_host *host, const mfn_component *component) {
+int mfn_header_is_usable(const mfn_host* host, const mfn_component* component);
+int mfn_header_is_usable(const mfn_host* host, const mfn_component* component) {
   return MFN_HAS(mfn_host, host, extension) && MFN_HAS(mfn_component, component, source);
 }

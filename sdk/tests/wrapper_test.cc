@@ -39,7 +39,10 @@ class Probe final : public mfn::sdk::Source, public mfn::sdk::Sink {
   }
   Status Read(Call& call, uint64_t max, uint64_t, BatchBuilder& out) override {
     for (uint64_t i = 0; i < max; ++i) {
-      out.Add().Id(std::to_string(i)).Payload(std::string(i * 100, 'x')).Attr("a", std::to_string(i));
+      out.Add()
+          .Id(std::to_string(i))
+          .Payload(std::string(i * 100, 'x'))
+          .Attr("a", std::to_string(i));
     }
     out.Add().Id("tombstone").Key("");
     out.Lane(7).AckId(8).Flags(MFN_LANE_UNORDERED);
@@ -48,7 +51,8 @@ class Probe final : public mfn::sdk::Source, public mfn::sdk::Sink {
   }
   Status Ack(Call&, uint64_t, mfn::sdk::Outcomes outcomes) override {
     if (outcomes.all_ok()) return Status::Ok();
-    return Status::Throttled("SLOW", std::to_string(outcomes[1]) + std::to_string(outcomes[9]), 250);
+    return Status::Throttled("SLOW", std::to_string(outcomes[1]) + std::to_string(outcomes[9]),
+                             250);
   }
   Status Write(Call& call, mfn::sdk::BatchView batch) override {
     for (uint64_t i = 0; i < batch.size(); ++i) {

@@ -79,9 +79,9 @@ TEST(BadConfig, KeysAndTypes) {
        "c.yaml:2:3: server.lisen: unknown key; known: api_key_required, api_keys, "
        "drain_timeout_ms, listen, max_concurrent_simulations, plugin_dirs, rate_limit, state_dir, "
        "tls (did you mean \"listen\"?)"},
-      {"server: {}\nserver: {}\n",
-       "c.yaml:2:1: server: the key stands twice, first in line 1"},
-      {"connectors:\n  - name: a\n    connector_type: f\n    config_data:\n      k: 1\n      k: 2\n",
+      {"server: {}\nserver: {}\n", "c.yaml:2:1: server: the key stands twice, first in line 1"},
+      {"connectors:\n  - name: a\n    connector_type: f\n    config_data:\n      k: 1\n      k: "
+       "2\n",
        "c.yaml:6:7: connectors[0].config_data.k: the key stands twice, first in line 5"},
       {"connectors:\n  - name: a\n    connector_type: f\n    timeout_ms: soon\n",
        "c.yaml:4:17: connectors[0].timeout_ms: expected an integer from 1 to 3600000, found the "
@@ -146,7 +146,8 @@ TEST(BadConfig, NamesAndReferences) {
        "    dead_letter: {publisher: outbux}\n",
        "c.yaml:5:13: pipelines[0].source: unknown connector \"inbx\"; known: inbox (did you mean "
        "\"inbox\"?)\n"
-       "c.yaml:6:21: pipelines[0].sinks[1]: unknown publisher \"inbox\" (that is a connector, not a "
+       "c.yaml:6:21: pipelines[0].sinks[1]: unknown publisher \"inbox\" (that is a connector, not "
+       "a "
        "publisher); known: outbox\n"
        "c.yaml:6:28: pipelines[0].sinks[2]: unknown publisher \"x\"; known: outbox\n"
        "c.yaml:7:30: pipelines[0].dead_letter.publisher: unknown publisher \"outbux\"; known: "
@@ -155,9 +156,11 @@ TEST(BadConfig, NamesAndReferences) {
        "pipelines:\n  - {name: p, source: i, sinks: [o, {publisher: o}]}\n"
        "  - {name: p, source: i, sinks: [o], dead_letter: o}\n",
        "c.yaml:4:37: pipelines[0].sinks[1]: names a publisher a second time\n"
-       "c.yaml:5:12: pipelines[1].name: \"p\" is already the name of pipelines[0]; names are unique "
+       "c.yaml:5:12: pipelines[1].name: \"p\" is already the name of pipelines[0]; names are "
+       "unique "
        "among pipelines\n"
-       "c.yaml:5:51: pipelines[1].dead_letter: unknown value, found the string \"o\"; known: store; "
+       "c.yaml:5:51: pipelines[1].dead_letter: unknown value, found the string \"o\"; known: "
+       "store; "
        "a publisher is named as {publisher: <name>}"},
       {"pipelines:\n  - name: p\n    source: i\n    sinks: []\n",
        "c.yaml:3:13: pipelines[0].source: unknown connector \"i\"; there is none\n"
@@ -188,7 +191,8 @@ TEST(BadConfig, ServerAndSecurity) {
        "c.yaml:2:11: server.listen: refused without server.tls while server.api_key_required is "
        "off: ..."},
       {"server:\n  listen: 127.0.0.1\n", "c.yaml:2:11: server.listen: expected host:port, ..."},
-      {"server:\n  listen: localhost:65536\n", "c.yaml:2:11: server.listen: expected host:port, ..."},
+      {"server:\n  listen: localhost:65536\n",
+       "c.yaml:2:11: server.listen: expected host:port, ..."},
       {"server:\n  listen: ::1:80\n", "c.yaml:2:11: server.listen: expected host:port, ..."},
       {"server:\n  listen: 'unix:'\n", "c.yaml:2:11: server.listen: expected host:port, ..."},
       {"server:\n  tls:\n    cert: c.pem\n",
@@ -267,12 +271,11 @@ server:
     const std::vector<std::string> parts = absl::StrSplit(line, ": ");
     places.push_back(absl::StrCat(parts[0], " ", parts[1]));
   }
-  EXPECT_THAT(places,
-              testing::ElementsAre("c.yaml:2:23 pipelines[0].source",
-                                   "c.yaml:2:37 pipelines[0].sinks[0]",
-                                   "c.yaml:2:43 pipelines[0].wrokers", "c.yaml:4:11 publishers[0].name",
-                                   "c.yaml:6:17 publishers[0].batch_size",
-                                   "c.yaml:8:11 server.listen", "c.yaml:9:14 server.state_dir"));
+  EXPECT_THAT(places, testing::ElementsAre(
+                          "c.yaml:2:23 pipelines[0].source", "c.yaml:2:37 pipelines[0].sinks[0]",
+                          "c.yaml:2:43 pipelines[0].wrokers", "c.yaml:4:11 publishers[0].name",
+                          "c.yaml:6:17 publishers[0].batch_size", "c.yaml:8:11 server.listen",
+                          "c.yaml:9:14 server.state_dir"));
 }
 
 TEST(BadConfig, HugeDeepAndMultiplyingTexts) {
@@ -291,10 +294,11 @@ TEST(BadConfig, HugeDeepAndMultiplyingTexts) {
 // The wording knows these; a keyword that it does not know would be refused without a reason.
 TEST(ConfigSchema, UsesOnlyKeywordsThatAreWorded) {
   const std::set<std::string> known = {
-      "$schema", "$id", "$ref", "title", "description", "default", "definitions", "type",
-      "properties", "additionalProperties", "required", "items", "anyOf", "enum", "pattern",
-      "minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength", "writeOnly",
-      "x-expects", "x-hint", "x-refused"};
+      "$schema",   "$id",         "$ref",      "title",      "description",
+      "default",   "definitions", "type",      "properties", "additionalProperties",
+      "required",  "items",       "anyOf",     "enum",       "pattern",
+      "minimum",   "maximum",     "minItems",  "maxItems",   "minLength",
+      "maxLength", "writeOnly",   "x-expects", "x-hint",     "x-refused"};
   const std::function<void(const nlohmann::json&)> visit = [&](const nlohmann::json& schema) {
     for (const auto& [keyword, value] : schema.items()) {
       EXPECT_TRUE(known.contains(keyword)) << keyword;
@@ -338,11 +342,21 @@ pipelines:
     for (int edit = 0; edit < edits && !text.empty(); ++edit) {
       const size_t at = random() % text.size();
       switch (random() % 5) {
-        case 0: text[at] = alphabet[random() % alphabet.size()]; break;
-        case 1: text.erase(at, 1 + random() % 8); break;
-        case 2: text.insert(at, text.substr(random() % text.size(), random() % 30)); break;
-        case 3: text.insert(at, 1, alphabet[random() % alphabet.size()]); break;
-        default: text.resize(at); break;
+        case 0:
+          text[at] = alphabet[random() % alphabet.size()];
+          break;
+        case 1:
+          text.erase(at, 1 + random() % 8);
+          break;
+        case 2:
+          text.insert(at, text.substr(random() % text.size(), random() % 30));
+          break;
+        case 3:
+          text.insert(at, 1, alphabet[random() % alphabet.size()]);
+          break;
+        default:
+          text.resize(at);
+          break;
       }
     }
     const absl::StatusOr<Config> config = LoadConfigText(text, "c.yaml", "", env);

@@ -15,10 +15,10 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/strip.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "server/base/config_fields.h"
 #include "server/base/config_normalise.h"
 #include "server/base/config_problem.h"
@@ -60,9 +60,9 @@ void Append(Problems stage, Problems* all) {
 }
 
 absl::Status Report(const std::vector<std::string>& lines) {
-  std::vector<std::string> shown(lines.begin(),
-                                 lines.begin() + static_cast<std::ptrdiff_t>(
-                                                     std::min(lines.size(), kMaxProblems)));
+  std::vector<std::string> shown(
+      lines.begin(),
+      lines.begin() + static_cast<std::ptrdiff_t>(std::min(lines.size(), kMaxProblems)));
   if (lines.size() > shown.size()) {
     shown.push_back(absl::StrCat("and ", lines.size() - shown.size(), " more"));
   }
@@ -111,8 +111,7 @@ Config NormaliseDocument(const YamlDocument& document, absl::string_view base_di
     };
   };
   Config config;
-  config.server =
-      NormaliseServer(ObjectMember(document.value, "server"), base_dir, env, problems);
+  config.server = NormaliseServer(ObjectMember(document.value, "server"), base_dir, env, problems);
   config.connectors =
       NormaliseList<InstanceConfig>(document, "connectors", instance(InstanceRole::kConnector));
   config.publishers =
@@ -160,7 +159,8 @@ absl::StatusOr<Item> ParseItem(absl::string_view text, const char* list,
   const std::string path = ItemPath(list, 0);
   const json document = {{list, json::array({*value})}};
   Problems problems;
-  CheckAgainstSchema(document, [](const std::string&) { return true; }, &problems);
+  CheckAgainstSchema(
+      document, [](const std::string&) { return true; }, &problems);
   Problems of_meaning;
   Item item = normalise(*value, path, &of_meaning);
   Append(std::move(of_meaning), &problems);

@@ -1,7 +1,8 @@
 // From the operator's YAML, or from the JSON of an RPC, to the plain values of config.h.
 //
 //   absl::StatusOr<Config> config = LoadConfigFile("mfnd.yaml", ProcessEnv());
-//   if (!config.ok()) ...   // one problem per line: "mfnd.yaml:7:15: connectors[0].timeout_ms: ..."
+//   if (!config.ok()) ...   // one problem per line: "mfnd.yaml:7:15: connectors[0].timeout_ms:
+//   ..."
 //
 // The flow: text -> yaml_document (values with positions) -> interpolation -> the published JSON
 // schema (structure, types, bounds, unknown keys) -> normalise (aliases, meaning) -> Config. Every
@@ -36,7 +37,8 @@ EnvLookup ProcessEnv();
 absl::StatusOr<Config> LoadConfigFile(const std::string& path, const EnvLookup& env);
 
 // The same from a text; `name` stands in the messages for the path, and relative paths are relative
-// to base_dir (empty: left as they are). A text without any content is a valid, empty configuration.
+// to base_dir (empty: left as they are). A text without any content is a valid, empty
+// configuration.
 absl::StatusOr<Config> LoadConfigText(absl::string_view text, absl::string_view name,
                                       absl::string_view base_dir, const EnvLookup& env);
 

@@ -4,7 +4,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
 #include <unistd.h>
 
 #include <cstdlib>
@@ -256,9 +255,9 @@ TEST(LoadConfig, RelativePathsAreRelativeToTheFile) {
   ASSERT_TRUE(config.ok()) << config.status();
   const std::string base = folder.lexically_normal().string();
   EXPECT_EQ(config->server.state_dir, base + "/s");
-  EXPECT_THAT(config->server.plugin_dirs,
-              ElementsAre(base + "/p", folder.parent_path().lexically_normal().string() + "/q",
-                          "/abs"));
+  EXPECT_THAT(
+      config->server.plugin_dirs,
+      ElementsAre(base + "/p", folder.parent_path().lexically_normal().string() + "/q", "/abs"));
   EXPECT_EQ(config->server.tls.cert_file, base + "/c.pem");
   EXPECT_EQ(config->server.tls.key_file, base + "/k.pem");
   EXPECT_EQ(config->server.tls.client_ca_file, base + "/ca.pem");

@@ -61,16 +61,16 @@ std::optional<absl::Duration> DurationOf(const std::vector<Place>& places, Probl
 }
 
 std::optional<BackoffKind> BackoffNamed(const std::string& word) {
-  static const auto* const kWords = new std::map<std::string, BackoffKind>{
-      {"exponential", BackoffKind::kExponential},
-      {"exponential_backoff", BackoffKind::kExponential},
-      {"linear", BackoffKind::kLinear},
-      {"linear_backoff", BackoffKind::kLinear},
-      {"fixed", BackoffKind::kFixed},
-      {"fixed_delay", BackoffKind::kFixed},
-      {"immediate", BackoffKind::kImmediate},
-      {"none", BackoffKind::kNone},
-      {"no_retry", BackoffKind::kNone}};
+  static const auto* const kWords =
+      new std::map<std::string, BackoffKind>{{"exponential", BackoffKind::kExponential},
+                                             {"exponential_backoff", BackoffKind::kExponential},
+                                             {"linear", BackoffKind::kLinear},
+                                             {"linear_backoff", BackoffKind::kLinear},
+                                             {"fixed", BackoffKind::kFixed},
+                                             {"fixed_delay", BackoffKind::kFixed},
+                                             {"immediate", BackoffKind::kImmediate},
+                                             {"none", BackoffKind::kNone},
+                                             {"no_retry", BackoffKind::kNone}};
   const auto found = kWords->find(word);
   if (found == kWords->end()) return std::nullopt;
   return found->second;
@@ -100,8 +100,8 @@ class RetryReader {
     retry.max_retries =
         static_cast<int>(IntMember(policy_, "max_retries", 0, 100).value_or(retry.max_retries));
     ReadStrategy(&retry);
-    if (const auto place =
-            OnlyOne({{&backoff_, backoff_path_, "jitter"}, {&policy_, path_, "jitter"}}, problems_)) {
+    if (const auto place = OnlyOne(
+            {{&backoff_, backoff_path_, "jitter"}, {&policy_, path_, "jitter"}}, problems_)) {
       retry.jitter = JitterNamed(*FindMember(*place->object, place->key), retry.jitter);
     }
     if (const auto place = OnlyOne(Either("multiplier", "backoff_multiplier", 1), problems_)) {
@@ -133,7 +133,8 @@ class RetryReader {
                                  {&backoff_, backoff_path_, "strategy"},
                                  {&policy_, path_, "strategy"}};
     // "backoff: linear", the short form.
-    if (StringMember(policy_, "backoff").has_value()) places.push_back({&policy_, path_, "backoff"});
+    if (StringMember(policy_, "backoff").has_value())
+      places.push_back({&policy_, path_, "backoff"});
     const std::optional<Place> given = OnlyOne(places, problems_);
     if (!given.has_value()) return;
     const std::string word = StringMember(*given->object, given->key).value_or("");
@@ -167,8 +168,9 @@ BreakerConfig ReadBreaker(const json& instance, const std::string& path, Problem
   }
   breaker.ratio_min_calls = static_cast<int>(
       IntMember(value, "ratio_min_calls", 1, 1'000'000).value_or(breaker.ratio_min_calls));
-  breaker.timeout = DurationOf({{&value, at, "timeout_ms"}, {&value, at, "timeout", 1000}}, problems)
-                        .value_or(breaker.timeout);
+  breaker.timeout =
+      DurationOf({{&value, at, "timeout_ms"}, {&value, at, "timeout", 1000}}, problems)
+          .value_or(breaker.timeout);
   breaker.successes_to_close = static_cast<int>(
       IntMember(value, "successes_to_close", 1, 1000).value_or(breaker.successes_to_close));
   return breaker;
@@ -201,9 +203,9 @@ InstanceConfig NormaliseInstance(const json& value, InstanceRole role, const std
   instance.timeout =
       DurationOf({{&value, path, "timeout_ms"}, {&value, path, "timeout", 1000}}, problems)
           .value_or(instance.timeout);
-  instance.retry = RetryReader(ObjectMember(value, "retry_policy"),
-                               MemberPath(path, "retry_policy"), problems)
-                       .Read();
+  instance.retry =
+      RetryReader(ObjectMember(value, "retry_policy"), MemberPath(path, "retry_policy"), problems)
+          .Read();
   instance.breaker = ReadBreaker(value, path, problems);
   json data = ObjectMember(value, "config_data");
   if (role == InstanceRole::kPublisher) {
@@ -235,8 +237,8 @@ PipelineConfig NormalisePipeline(const json& value, const std::string& path, Pro
   for (size_t i = 0; sinks != nullptr && sinks->is_array() && i < sinks->size(); ++i) {
     const json& sink = (*sinks)[i];
     SinkRef reference;
-    reference.publisher = sink.is_string() ? sink.get<std::string>()
-                                           : StringMember(sink, "publisher").value_or("");
+    reference.publisher =
+        sink.is_string() ? sink.get<std::string>() : StringMember(sink, "publisher").value_or("");
     reference.required = BoolMember(sink, "required").value_or(true);
     if (!reference.publisher.empty() && !seen.insert(reference.publisher).second) {
       Report(problems, ItemPath(MemberPath(path, "sinks"), i), "names a publisher a second time");

@@ -39,7 +39,8 @@ std::string Text(const std::string& text) {
 
 // Keys are not interpolated.
 std::string Key(const std::string& key) {
-  return PlainWord(key) ? key : Ordered(key).dump(-1, ' ', false, Ordered::error_handler_t::replace);
+  return PlainWord(key) ? key
+                        : Ordered(key).dump(-1, ' ', false, Ordered::error_handler_t::replace);
 }
 
 std::string Scalar(const Ordered& value) {
@@ -135,9 +136,8 @@ Ordered Instance(const InstanceConfig& instance, const RedactedConfigJson& redac
   out["retry_policy"] = Retry(instance.retry);
   out["circuit_breaker"] = Breaker(instance.breaker);
   if (publisher) {
-    out["delivery_guarantee"] = instance.delivery == DeliveryGuarantee::kAtMostOnce
-                                    ? "at_most_once"
-                                    : "at_least_once";
+    out["delivery_guarantee"] =
+        instance.delivery == DeliveryGuarantee::kAtMostOnce ? "at_most_once" : "at_least_once";
     out["batch_size"] = instance.batch_size;
     out["batch_timeout_ms"] = Ms(instance.batch_timeout);
   }

@@ -1,5 +1,5 @@
-// What the stages of the configuration loader tell each other about faults, and how a field is named.
-// Values only; pure functions.
+// What the stages of the configuration loader tell each other about faults, and how a field is
+// named. Values only; pure functions.
 #ifndef MFN_SERVER_BASE_CONFIG_PROBLEM_H_
 #define MFN_SERVER_BASE_CONFIG_PROBLEM_H_
 

@@ -3,8 +3,8 @@
 #include <map>
 #include <utility>
 
-#include "absl/strings/strip.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "server/base/config_normalise.h"
 
 namespace mfn {
@@ -54,10 +54,10 @@ class ReferenceChecker {
       const std::string path = MemberPath(ItemPath(list, i), "name");
       const auto [first, added] = seen->emplace(items[i].name, path);
       if (added) continue;
-      Report(path, absl::StrCat("\"", items[i].name, "\" is already the name of ",
-                                absl::StripSuffix(first->second, ".name"),
-                                "; names are unique among ",
-                                list == "pipelines" ? "pipelines" : "connectors and publishers"));
+      Report(path,
+             absl::StrCat("\"", items[i].name, "\" is already the name of ",
+                          absl::StripSuffix(first->second, ".name"), "; names are unique among ",
+                          list == "pipelines" ? "pipelines" : "connectors and publishers"));
     }
   }
 

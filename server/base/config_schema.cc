@@ -208,12 +208,12 @@ class Explainer {
 
   void ExplainArray(const json& value, const json& schema, const std::string& path) {
     if (value.size() < schema.value("minItems", size_t{0})) {
-      Report(path, absl::StrCat("needs at least ", schema["minItems"].dump(), ", found ",
-                                value.size()));
+      Report(path,
+             absl::StrCat("needs at least ", schema["minItems"].dump(), ", found ", value.size()));
     }
     if (value.size() > schema.value("maxItems", value.size())) {
-      Report(path, absl::StrCat("holds at most ", schema["maxItems"].dump(), ", found ",
-                                value.size()));
+      Report(path,
+             absl::StrCat("holds at most ", schema["maxItems"].dump(), ", found ", value.size()));
       return;
     }
     if (!schema.contains("items")) return;
@@ -251,9 +251,9 @@ class Explainer {
       Report(path, schema["x-refused"][text].get<std::string>());
       return;
     }
-    Report(path, absl::StrCat("unknown value, found ", Found(text, schema, path), "; ",
-                              Known(quotable_(path) ? text : "", words),
-                              schema.value("x-hint", "")));
+    Report(path,
+           absl::StrCat("unknown value, found ", Found(text, schema, path), "; ",
+                        Known(quotable_(path) ? text : "", words), schema.value("x-hint", "")));
   }
 
   void ExplainNumber(const json& value, const json& schema, const std::string& path) {

@@ -22,7 +22,8 @@ void CheckAgainstSchema(const nlohmann::json& value,
                         Problems* problems);
 
 // Where the schema wants a string and an interpolated scalar came out as something else (a key made
-// of digits), puts its text back. text_of(path) is the text, null if the value was written as it is.
+// of digits), puts its text back. text_of(path) is the text, null if the value was written as it
+// is.
 void RestoreText(const std::function<const std::string*(const std::string& path)>& text_of,
                  nlohmann::json* value);
 

@@ -21,7 +21,8 @@ namespace {
 using nlohmann::json;
 
 void Report(Problems* problems, std::string path, std::string what) {
-  problems->push_back({.path = std::move(path), .what = std::move(what), .at_key = false, .at = {}});
+  problems->push_back(
+      {.path = std::move(path), .what = std::move(what), .at_key = false, .at = {}});
 }
 
 // Not in any file: shown without a line.
@@ -61,8 +62,8 @@ Environment ReadEnvironment(const EnvLookup& env, Problems* problems) {
   environment.guarded = stage == "staging" || stage == "prod" || stage == "production";
   environment.development = stage == "dev" || stage == "development";
   if (!stage.empty() && !environment.guarded && !environment.development) {
-    ReportVariable(problems, "MFN_ENV", absl::StrCat("unknown stage; ",
-                                                     Known(stage, {"dev", "staging", "prod"})));
+    ReportVariable(problems, "MFN_ENV",
+                   absl::StrCat("unknown stage; ", Known(stage, {"dev", "staging", "prod"})));
   }
   if (const auto key = env("MFN_API_KEY"); key.has_value() && !key->empty()) {
     environment.api_keys.push_back(*key);
@@ -200,8 +201,7 @@ ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, cons
   const double rate =
       NumberMember(limit, "requests_per_second").value_or(server.rate_limit_per_second);
   if (rate > 0 && rate <= 1e6) server.rate_limit_per_second = rate;
-  server.state_dir =
-      Against(base_dir, StringMember(value, "state_dir").value_or(server.state_dir));
+  server.state_dir = Against(base_dir, StringMember(value, "state_dir").value_or(server.state_dir));
   const json* dirs = FindMember(value, "plugin_dirs");
   for (size_t i = 0; dirs != nullptr && dirs->is_array() && i < dirs->size(); ++i) {
     if (!(*dirs)[i].is_string()) continue;

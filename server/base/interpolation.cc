@@ -118,9 +118,8 @@ class Interpolator {
     const bool has_default = separator != absl::string_view::npos;
     if (value.has_value() && !(has_default && value->empty())) return *value;
     if (has_default) return Expand(body.substr(separator + 2), nesting + 1);
-    return absl::InvalidArgumentError(absl::StrCat("environment variable ", name,
-                                                   " is not set; set it or write ${", name,
-                                                   ":-default}"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "environment variable ", name, " is not set; set it or write ${", name, ":-default}"));
   }
 
   const absl::string_view base_dir_;

@@ -16,8 +16,9 @@ namespace mfn {
 
 struct Interpolated {
   std::string text;
-  bool changed = false;    // something was replaced: the text may be a secret
-  bool from_file = false;  // a file's content took part: the text is a string, whatever it looks like
+  bool changed = false;  // something was replaced: the text may be a secret
+  bool from_file =
+      false;  // a file's content took part: the text is a string, whatever it looks like
 };
 
 // InvalidArgument names the variable or file, never a value.

@@ -145,9 +145,8 @@ class Builder {
 
 absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.max_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat("JSON: ", text.size(),
-                                                   " bytes, over the limit of ", limits.max_bytes,
-                                                   " bytes"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "JSON: ", text.size(), " bytes, over the limit of ", limits.max_bytes, " bytes"));
   }
   const char* reached = text.data();
   Builder builder(limits.max_depth, text.data(), &reached);

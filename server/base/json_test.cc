@@ -87,10 +87,18 @@ TEST(ParseJson, MutationsNeverCrash) {
     for (int edit = 0; edit < edits && !text.empty(); ++edit) {
       const size_t at = random() % text.size();
       switch (random() % 4) {
-        case 0: text[at] = static_cast<char>(random() % 256); break;
-        case 1: text.erase(at, 1 + random() % 5); break;
-        case 2: text.insert(at, text.substr(random() % text.size(), random() % 12)); break;
-        default: text.resize(at); break;
+        case 0:
+          text[at] = static_cast<char>(random() % 256);
+          break;
+        case 1:
+          text.erase(at, 1 + random() % 5);
+          break;
+        case 2:
+          text.insert(at, text.substr(random() % text.size(), random() % 12));
+          break;
+        default:
+          text.resize(at);
+          break;
       }
     }
     const absl::StatusOr<nlohmann::json> parsed = ParseJson(text, {.max_bytes = 200});

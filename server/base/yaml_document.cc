@@ -237,9 +237,9 @@ class Converter {
       const std::string member_path = MemberPath(path, key.text);
       if (object.contains(key.text)) {
         const int first = document_->spots[member_path].key.line;
-        problems_->push_back({member_path, absl::StrCat("the key stands twice, first in line ",
-                                                        first),
-                              true, key.at});
+        problems_->push_back({member_path,
+                              absl::StrCat("the key stands twice, first in line ", first), true,
+                              key.at});
         continue;
       }
       json value = Convert(*member.value, member_path, key.at, depth + 1);

@@ -29,9 +29,9 @@ struct YamlDocument {
   std::map<std::string, YamlSpot> spots;  // by field path (config_problem.h); "" is the document
 };
 
-// Adds to *problems whatever is wrong, with its position: not YAML, duplicate keys, keys that are no
-// scalars, tags that have no JSON, references that cannot be resolved. The document then holds what
-// could be read, with null in place of the rest.
+// Adds to *problems whatever is wrong, with its position: not YAML, duplicate keys, keys that are
+// no scalars, tags that have no JSON, references that cannot be resolved. The document then holds
+// what could be read, with null in place of the rest.
 YamlDocument ParseYaml(absl::string_view text, absl::string_view base_dir, const EnvLookup& env,
                        Problems* problems);
 

@@ -33,16 +33,16 @@ struct SimulationConfig {
   double alpha = 0.18;              // diffusion of the potential; [0.05, 0.25)
   double spike_probability = 0.25;  // per step; [0, 1]
   bool turing_enabled = true;
-  double turing_threshold = 0.75;   // [0.5, 0.95]
+  double turing_threshold = 0.75;  // [0.5, 0.95]
   bool quantum_jitter = false;
-  double jitter_var = 0.0005;       // V^2; [0, 0.01], checked even without jitter
-  double d_activator = 0.1;         // [0.01, 0.25)
-  double d_inhibitor = 0.05;        // [0.01, 0.25)
-  double r_activator = 0.01;        // [0.001, 0.1]
-  double r_inhibitor = 0.02;        // [0.001, 0.1]
+  double jitter_var = 0.0005;  // V^2; [0, 0.01], checked even without jitter
+  double d_activator = 0.1;    // [0.01, 0.25)
+  double d_inhibitor = 0.05;   // [0.01, 0.25)
+  double r_activator = 0.01;   // [0.001, 0.1]
+  double r_inhibitor = 0.02;   // [0.001, 0.1]
   Boundary boundary = Boundary::kPeriodic;
-  bool check_stability = true;      // look for NaN and infinity after every step
-  std::optional<Seed> seed;         // absent: one is drawn, and reported by the run
+  bool check_stability = true;  // look for NaN and infinity after every step
+  std::optional<Seed> seed;     // absent: one is drawn, and reported by the run
 };
 
 // The checks of the engine object alone, in the order of section 3.7 (rows 2 to 4). Errors are

@@ -54,7 +54,7 @@ std::string FormatDouble(double value);
 template <typename T>
 class [[nodiscard]] Expected {
  public:
-  Expected(T value) : content_(std::in_place_index<0>, std::move(value)) {}    // NOLINT
+  Expected(T value) : content_(std::in_place_index<0>, std::move(value)) {}      // NOLINT
   Expected(Error error) : content_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   bool ok() const { return content_.index() == 0; }

@@ -56,8 +56,8 @@ Expected<void> AddStructure(std::span<const double> v, int64_t n, const FeatureC
   if (!fit.ok()) return fit.error();
   f.d_box = fit->dimension;
   f.d_r2 = fit->r2;
-  f.f_active = static_cast<double>(std::count(low.begin(), low.end(), 1)) /
-               static_cast<double>(v.size());
+  f.f_active =
+      static_cast<double>(std::count(low.begin(), low.end(), 1)) / static_cast<double>(v.size());
   const auto clusters_above = [&](double threshold_mv) {
     const std::vector<uint8_t> mask = ActiveCells(v, threshold_mv / kMvPerV);
     return static_cast<int64_t>(ClusterSizes({mask, n}, connectivity).size());

@@ -42,19 +42,19 @@ struct FeatureConfig {
 
 // Members in output order; units in the comments. The names in output are those of kFeatureNames.
 struct Features {
-  double d_box = 0.0;             // box-counting dimension of the active cells, 0 if undefined
-  double d_r2 = 0.0;              // [0, 1]
-  double v_min = 0.0;             // mV
-  double v_max = 0.0;             // mV
-  double v_mean = 0.0;            // mV
-  double v_std = 0.0;             // mV
+  double d_box = 0.0;   // box-counting dimension of the active cells, 0 if undefined
+  double d_r2 = 0.0;    // [0, 1]
+  double v_min = 0.0;   // mV
+  double v_max = 0.0;   // mV
+  double v_mean = 0.0;  // mV
+  double v_std = 0.0;   // mV
   double v_skew = 0.0;
-  double v_kurt = 0.0;            // excess
-  double dv_mean = 0.0;           // mV/step
-  double dv_max = 0.0;            // mV/step
-  int64_t t_stable = 0;           // steps
-  double e_trend = 0.0;           // mV^2/step
-  double f_active = 0.0;          // [0, 1]
+  double v_kurt = 0.0;    // excess
+  double dv_mean = 0.0;   // mV/step
+  double dv_max = 0.0;    // mV/step
+  int64_t t_stable = 0;   // steps
+  double e_trend = 0.0;   // mV^2/step
+  double f_active = 0.0;  // [0, 1]
   int64_t n_clusters_low = 0;
   int64_t n_clusters_med = 0;
   int64_t n_clusters_high = 0;
@@ -64,11 +64,24 @@ struct Features {
   std::array<double, kFeatureCount> ToArray() const;
 };
 
-inline constexpr std::array<std::string_view, kFeatureCount> kFeatureNames = {
-    "D_box",          "D_r2",           "V_min",           "V_max",            "V_mean",
-    "V_std",          "V_skew",         "V_kurt",          "dV_mean",          "dV_max",
-    "T_stable",       "E_trend",        "f_active",        "N_clusters_low",   "N_clusters_med",
-    "N_clusters_high", "max_cluster_size", "cluster_size_std"};
+inline constexpr std::array<std::string_view, kFeatureCount> kFeatureNames = {"D_box",
+                                                                              "D_r2",
+                                                                              "V_min",
+                                                                              "V_max",
+                                                                              "V_mean",
+                                                                              "V_std",
+                                                                              "V_skew",
+                                                                              "V_kurt",
+                                                                              "dV_mean",
+                                                                              "dV_max",
+                                                                              "T_stable",
+                                                                              "E_trend",
+                                                                              "f_active",
+                                                                              "N_clusters_low",
+                                                                              "N_clusters_med",
+                                                                              "N_clusters_high",
+                                                                              "max_cluster_size",
+                                                                              "cluster_size_std"};
 
 // Not safe for use by two threads at once. Holds a few arrays of one frame, whatever the number of
 // frames; AddFrame allocates nothing after the first.
@@ -104,7 +117,7 @@ class FeatureAccumulator {
   double change_max_ = 0.0;
   int64_t stable_run_ = 0;
   std::optional<int64_t> stable_at_;
-  double energy_mean_ = 0.0;       // of E(t), mV^2
+  double energy_mean_ = 0.0;        // of E(t), mV^2
   double energy_covariance_ = 0.0;  // sum of (t - mean t) (E - mean E)
 };
 

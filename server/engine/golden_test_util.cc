@@ -121,15 +121,14 @@ Seed GoldenSeed(const nlohmann::json& value) {
 }
 
 void ReadConfig(const nlohmann::json& config, SimulationConfig* out) {
-  const std::map<std::string, double*> reals = {
-      {"alpha", &out->alpha},
-      {"spike_probability", &out->spike_probability},
-      {"turing_threshold", &out->turing_threshold},
-      {"jitter_var", &out->jitter_var},
-      {"d_activator", &out->d_activator},
-      {"d_inhibitor", &out->d_inhibitor},
-      {"r_activator", &out->r_activator},
-      {"r_inhibitor", &out->r_inhibitor}};
+  const std::map<std::string, double*> reals = {{"alpha", &out->alpha},
+                                                {"spike_probability", &out->spike_probability},
+                                                {"turing_threshold", &out->turing_threshold},
+                                                {"jitter_var", &out->jitter_var},
+                                                {"d_activator", &out->d_activator},
+                                                {"d_inhibitor", &out->d_inhibitor},
+                                                {"r_activator", &out->r_activator},
+                                                {"r_inhibitor", &out->r_inhibitor}};
   for (const auto& [key, value] : config.items()) {
     if (const auto real = reals.find(key); real != reals.end()) {
       *real->second = GoldenNumber(value);

@@ -74,8 +74,13 @@ TEST(RequestSimulationTest, RefusesOnlyWhatCannotBeSimulated) {
     const auto result = RunRequestSimulation(config, generator);
     return result.ok() ? std::string("ok") : result.error().field;
   };
-  EXPECT_EQ(field_of({.grid_size = 4, .steps = 0, .alpha = -3.0, .spike_probability = 9.0,
-                      .turing_enabled = false, .turing_threshold = -1.0, .quantum_jitter = false,
+  EXPECT_EQ(field_of({.grid_size = 4,
+                      .steps = 0,
+                      .alpha = -3.0,
+                      .spike_probability = 9.0,
+                      .turing_enabled = false,
+                      .turing_threshold = -1.0,
+                      .quantum_jitter = false,
                       .jitter_var = 1.0}),
             "ok");
   RequestSimulationConfig config;
@@ -112,8 +117,7 @@ TEST(RequestSimulationTest, HttpLimitsAreInclusive) {
 TEST(RequestSimulationTest, CancelStopsBeforeTheNextStep) {
   int polls = 0;
   Generator generator(1);
-  const auto result =
-      RunRequestSimulation({}, generator, [&polls] { return ++polls > 3; });
+  const auto result = RunRequestSimulation({}, generator, [&polls] { return ++polls > 3; });
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().kind, ErrorKind::kCancelled);
   EXPECT_EQ(result.error().step, 3);

@@ -13,7 +13,7 @@
 namespace mfn::engine {
 namespace {
 
-constexpr double kTailStart = 3.6541528853610087963519472518;      // r0
+constexpr double kTailStart = 3.6541528853610087963519472518;     // r0
 constexpr double kInverseTail = 0.27366123732975827203338247596;  // 1 / r0
 
 // hashmix(): one running constant is shared by all calls while a pool is filled.

@@ -29,10 +29,10 @@ Expected<void> CheckHistory(const SimulationConfig& config, const RunOptions& op
   if (!options.history) return {};
   const int64_t frames = options.max_history_cells / (config.grid_size * config.grid_size);
   if (config.steps <= frames) return {};
-  Error error = Exhausted("history", "a history of " + std::to_string(config.steps) +
-                                         " frames is too large, at most " +
-                                         std::to_string(frames) + " are kept at grid_size " +
-                                         std::to_string(config.grid_size));
+  Error error =
+      Exhausted("history", "a history of " + std::to_string(config.steps) +
+                               " frames is too large, at most " + std::to_string(frames) +
+                               " are kept at grid_size " + std::to_string(config.grid_size));
   error.value = static_cast<double>(config.steps);
   error.max = static_cast<double>(frames);
   return error;
@@ -104,8 +104,8 @@ Expected<RunResult> Execute(const SimulationConfig& config, const RunOptions& op
   RunResult result;
   auto recorder = MakeRecorder(config, options, &result.history);
   if (!recorder.ok()) return recorder.error();
-  const auto reset = options.initial ? simulation.Reset(config, *options.initial)
-                                     : simulation.Reset(config);
+  const auto reset =
+      options.initial ? simulation.Reset(config, *options.initial) : simulation.Reset(config);
   if (!reset.ok()) return reset.error();
   const auto observe = [&recorder](const StepView& view) { return recorder->Observe(view); };
   if (auto run = simulation.Run(config.steps, observe, options.cancel); !run.ok()) {

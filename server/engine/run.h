@@ -50,14 +50,14 @@ struct RunOptions {
 
 struct RunResult {
   int64_t grid_size = 0;
-  Seed seed;           // the one in effect, drawn if the configuration had none
-  Counters counters;   // counters.steps_computed < steps only if the observer ended the run
+  Seed seed;          // the one in effect, drawn if the configuration had none
+  Counters counters;  // counters.steps_computed < steps only if the observer ended the run
   FieldStatistics statistics;
   std::optional<Features> features;  // of all frames; absent unless asked for
-  std::vector<double> field;      // final V, volt, N x N row-major
-  std::vector<double> activator;  // empty unless asked for
-  std::vector<double> inhibitor;  // empty unless asked for
-  std::vector<double> history;    // steps_computed x N x N, frame-major; empty unless asked for
+  std::vector<double> field;         // final V, volt, N x N row-major
+  std::vector<double> activator;     // empty unless asked for
+  std::vector<double> inhibitor;     // empty unless asked for
+  std::vector<double> history;       // steps_computed x N x N, frame-major; empty unless asked for
   std::chrono::nanoseconds elapsed{0};
 };
 

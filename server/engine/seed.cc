@@ -47,9 +47,8 @@ Expected<Seed> Seed::FromDecimal(std::string_view text) {
     return InvalidArgument("seed", "seed is negative, must be a non-negative integer");
   }
   if (text.size() > kMaxSeedDigits) {
-    return InvalidArgument("seed", "seed has " + std::to_string(text.size()) +
-                                       " digits, at most " + std::to_string(kMaxSeedDigits) +
-                                       " are accepted");
+    return InvalidArgument("seed", "seed has " + std::to_string(text.size()) + " digits, at most " +
+                                       std::to_string(kMaxSeedDigits) + " are accepted");
   }
   if (text.empty() || !std::all_of(text.begin(), text.end(), is_digit)) {
     return InvalidArgument("seed", "seed must be a non-negative integer in decimal digits");

@@ -16,8 +16,7 @@ Expected<void> CheckInitial(const char* name, std::span<const double> values, si
   if (values.size() != cells) {
     Error error = InvalidArgument(
         name, std::string(name) + " has " + std::to_string(values.size()) + " values, must have " +
-                  std::to_string(cells) + " (grid_size " + std::to_string(grid_size) +
-                  " squared)");
+                  std::to_string(cells) + " (grid_size " + std::to_string(grid_size) + " squared)");
     error.count = static_cast<int64_t>(values.size());
     return error;
   }
@@ -125,8 +124,8 @@ void Simulation::FillInitial(const InitialState* initial) {
   } else {
     std::copy(given.field.begin(), given.field.end(), field_.begin());
   }
-  for (auto [values, array] : {std::pair{given.activator, &activator_},
-                               std::pair{given.inhibitor, &inhibitor_}}) {
+  for (auto [values, array] :
+       {std::pair{given.activator, &activator_}, std::pair{given.inhibitor, &inhibitor_}}) {
     if (values.empty()) {
       generator_.FillUniform(*array, 0.0, kInitialChemicalMax);
     } else {

@@ -147,8 +147,8 @@ TEST(SimulationTest, AStateTakenAtAnyStepContinuesExactly) {
 TEST(SimulationTest, NothingIsDrawnForWhatTheCallerGives) {
   SimulationConfig config = LivelyConfig();
   const std::vector<double> field(625, -0.07);
-  auto simulation = Simulation::CreateFrom(config, {.field = field, .activator = {},
-                                                    .inhibitor = {}, .generator = {}});
+  auto simulation = Simulation::CreateFrom(
+      config, {.field = field, .activator = {}, .inhibitor = {}, .generator = {}});
   ASSERT_TRUE(simulation.ok());
   EXPECT_EQ(Copy((*simulation)->field()), field);
   Generator expected(*config.seed);

@@ -25,8 +25,7 @@ double PairwiseSumOf(size_t begin, size_t n, const Element& element) {
   if (n > 128) {
     size_t half = n / 2;
     half -= half % 8;
-    return PairwiseSumOf(begin, half, element) +
-           PairwiseSumOf(begin + half, n - half, element);
+    return PairwiseSumOf(begin, half, element) + PairwiseSumOf(begin + half, n - half, element);
   }
   double r[8];
   for (size_t q = 0; q < 8; ++q) r[q] = element(begin + q);

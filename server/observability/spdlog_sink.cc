@@ -146,14 +146,12 @@ absl::Status InstallLogSink(const std::optional<std::string>& level,
     problem = "MFN_LOG_LEVEL is none of debug, info, warning, error";
   }
   if (!format.value_or("").empty() && !ParseFormat(*format, &line_format)) {
-    absl::StrAppend(&problem, problem.empty() ? "" : "; ",
-                    "MFN_LOG_FORMAT is none of json, text");
+    absl::StrAppend(&problem, problem.empty() ? "" : "; ", "MFN_LOG_FORMAT is none of json, text");
   }
   // Never freed: a thread may log while the process ends.
   static auto* const kept = new std::vector<std::unique_ptr<SpdlogSink>>;
-  kept->push_back(
-      std::make_unique<SpdlogSink>(min_level, line_format, Clock::Real(),
-                                   std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  kept->push_back(std::make_unique<SpdlogSink>(min_level, line_format, Clock::Real(),
+                                               std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   SetLogSink(kept->back().get());
   return problem.empty() ? absl::OkStatus() : absl::InvalidArgumentError(problem);
 }

@@ -21,10 +21,10 @@
  *
  * MEMORY. Inputs are borrowed: valid until the function returns, never freed or released by the
  * one who received them. A batch that a plugin returns is owned by the plugin until the host calls
- * its release, once, on any thread, never at the same time as destroy and never after it. After a code other than
- * MFN_OK the host does not look at outputs. Neither side ever frees memory of the other.
- * Strings in descriptors are NUL-terminated UTF-8, static, and live as long as the library, which
- * is never unloaded.
+ * its release, once, on any thread, never at the same time as destroy and never after it. After a
+ * code other than MFN_OK the host does not look at outputs. Neither side ever frees memory of the
+ * other. Strings in descriptors are NUL-terminated UTF-8, static, and live as long as the library,
+ * which is never unloaded.
  *
  * THREADS. Each function below carries a tag:
  *   [any]        any thread, at any time, also several at once
@@ -53,8 +53,7 @@ extern "C" {
 
 /* Whether the struct behind pointer p, of type T, is large enough to have member m, and m is set.
  * The first test reads struct_size only; so it is safe on a struct of any age. */
-#define MFN_HAS(T, p, m) \
-  ((p)->struct_size >= offsetof(T, m) + sizeof((p)->m) && (p)->m != 0)
+#define MFN_HAS(T, p, m) ((p)->struct_size >= offsetof(T, m) + sizeof((p)->m) && (p)->m != 0)
 
 /* ------------------------------------------------------------------------------------- codes */
 
@@ -88,7 +87,7 @@ enum {
 /* A run of bytes, not NUL-terminated. data NULL: absent (a tombstone). data not NULL with len 0:
  * present and empty. */
 typedef struct mfn_bytes {
-  const uint8_t *data;
+  const uint8_t* data;
   uint64_t len;
 } mfn_bytes;
 
@@ -100,14 +99,15 @@ typedef struct mfn_kv {
 #define MFN_TIME_ABSENT INT64_MIN
 
 typedef struct mfn_record {
-  /* From a source: the stable position of the record, unique for ever in that source, the same when it
-   * is read again after a restart ("topic/3@42"); the idempotency key is made from it. To a sink: that key. */
+  /* From a source: the stable position of the record, unique for ever in that source, the same when
+   * it is read again after a restart ("topic/3@42"); the idempotency key is made from it. To a
+   * sink: that key. */
   mfn_bytes id;
   /* The key for partitioning or naming, or absent. */
   mfn_bytes key;
   mfn_bytes payload;
   /* Headers; keys are UTF-8. "content-type" names the payload's format. */
-  const mfn_kv *attrs;
+  const mfn_kv* attrs;
   uint64_t n_attrs;
   /* Event time, nanoseconds since the Unix epoch, or MFN_TIME_ABSENT. */
   int64_t time_unix_ns;
@@ -125,7 +125,7 @@ enum {
 };
 
 typedef struct mfn_batch {
-  const mfn_record *records;
+  const mfn_record* records;
   uint64_t n_records;
   /* Records of one lane are acked in order: a partition, a file. Never reused for another
    * assignment. */
@@ -134,8 +134,8 @@ typedef struct mfn_batch {
   /* Chosen by the source, unique among its unacked batches; comes back in ack. */
   uint64_t ack_id;
   /* Frees what private_data owns. May be NULL when there is nothing to free. Must not fail. */
-  void (*release)(struct mfn_batch *);
-  void *private_data;
+  void (*release)(struct mfn_batch*);
+  void* private_data;
 } mfn_batch;
 
 /* One call of the host into the plugin. Opaque; valid until that call returns. */
@@ -166,25 +166,25 @@ typedef struct mfn_host {
   uint32_t abi_minor; /* of the host */
   const char *name, *version;
   /* [any] One line, without a newline; never a secret. */
-  void (*log)(const struct mfn_host *, int32_t level, mfn_bytes message);
+  void (*log)(const struct mfn_host*, int32_t level, mfn_bytes message);
   /* [exclusive] Registers a metric of this instance and returns its id, 0 if refused. The same
    * name and labels give the same id. Names are snake_case; the host adds its own prefix. */
-  uint64_t (*metric)(const struct mfn_host *, int32_t kind, mfn_bytes name, const mfn_kv *labels,
+  uint64_t (*metric)(const struct mfn_host*, int32_t kind, mfn_bytes name, const mfn_kv* labels,
                      uint64_t n_labels);
   /* [any] Adds to a counter or gauge. An id of 0 is ignored. */
-  void (*metric_add)(const struct mfn_host *, uint64_t id, double value);
+  void (*metric_add)(const struct mfn_host*, uint64_t id, double value);
   /* [any, within the call] Not 0 once the host wants the call to return. */
-  int32_t (*cancelled)(const mfn_call *);
+  int32_t (*cancelled)(const mfn_call*);
   /* [any, within the call] CLOCK_MONOTONIC nanoseconds; INT64_MAX when there is none. */
-  int64_t (*deadline_ns)(const mfn_call *);
+  int64_t (*deadline_ns)(const mfn_call*);
   /* [the call's thread] Says why the call fails; call it before returning another code than
    * MFN_OK. The last word counts. failure->code is ignored: the returned code counts. */
-  void (*fail)(mfn_call *, const mfn_failure *);
+  void (*fail)(mfn_call*, const mfn_failure*);
   /* [the call's thread] In write: this record's own outcome; the others have the call's code (so
    * returning MFN_OK means that the rest succeeded). An index beyond the batch is ignored. */
-  void (*fail_record)(mfn_call *, uint64_t index, const mfn_failure *);
+  void (*fail_record)(mfn_call*, uint64_t index, const mfn_failure*);
   /* [any] An extension of the host by its id ("mfn.state/1"), or NULL, which is always legal. */
-  const void *(*extension)(const struct mfn_host *, const char *id);
+  const void* (*extension)(const struct mfn_host*, const char* id);
 } mfn_host;
 
 /* Where records come from. */
@@ -195,15 +195,14 @@ typedef struct mfn_source {
    * MFN_OK with no records when time is up. At most max_records records and about max_bytes of
    * payload (one record may be larger). max_records 0: keep the session alive and return lane
    * events only. A batch is of one lane. *out is zeroed by the host. */
-  mfn_code (*read)(void *self, mfn_call *, uint64_t max_records, uint64_t max_bytes,
-                   mfn_batch *out);
+  mfn_code (*read)(void* self, mfn_call*, uint64_t max_records, uint64_t max_bytes, mfn_batch* out);
   /* [worker; beside read if the component sets MFN_CONCURRENT_ACK] Each batch with records is
    * acked exactly once, in order within its lane unless that is unordered. outcomes has one code
    * per record: MFN_OK, MFN_RETRYABLE (give it again later), MFN_PERMANENT (the host has kept it
    * as a dead letter; move on); NULL: all MFN_OK. */
-  mfn_code (*ack)(void *self, mfn_call *, uint64_t ack_id, const mfn_code *outcomes, uint64_t n);
+  mfn_code (*ack)(void* self, mfn_call*, uint64_t ack_id, const mfn_code* outcomes, uint64_t n);
   /* [worker] After a REVOKED event: the host has acked what it will. May be NULL. */
-  mfn_code (*lane_released)(void *self, mfn_call *, uint64_t lane);
+  mfn_code (*lane_released)(void* self, mfn_call*, uint64_t lane);
 } mfn_source;
 
 /* Where records go. */
@@ -214,10 +213,10 @@ typedef struct mfn_sink {
   /* [parallel] Writes the batch. MFN_OK promises durability, unless the component is
    * MFN_DEFERRED. See mfn_host.fail_record for partial failure. lane, ack_id, release and
    * private_data of the batch are the host's and of no use here. */
-  mfn_code (*write)(void *self, mfn_call *, const mfn_batch *);
+  mfn_code (*write)(void* self, mfn_call*, const mfn_batch*);
   /* [exclusive] Everything written before is durable when it returns MFN_OK. May be NULL if not
    * MFN_DEFERRED. After another code the host writes all unflushed records again. */
-  mfn_code (*flush)(void *self, mfn_call *);
+  mfn_code (*flush)(void* self, mfn_call*);
 } mfn_sink;
 
 /* One request in, records out: a query, an HTTP call. */
@@ -227,7 +226,7 @@ typedef struct mfn_executor {
   /* [parallel] *out is zeroed by the host. A request that was sent and whose outcome is not known
    * fails with MFN_RETRYABLE and reason "OUTCOME_UNKNOWN"; the host repeats it only if the
    * request is marked idempotent. */
-  mfn_code (*execute)(void *self, mfn_call *, const mfn_record *request, mfn_batch *out);
+  mfn_code (*execute)(void* self, mfn_call*, const mfn_record* request, mfn_batch* out);
 } mfn_executor;
 
 /* mfn_component.flags */
@@ -243,51 +242,51 @@ enum {
 typedef struct mfn_component {
   uint32_t struct_size;
   uint32_t flags;
-  const char *type;          /* "file": the name in configuration, unique within a host */
-  const char *summary;       /* one line */
-  const char *config_schema; /* JSON Schema (draft 7) of the config object; "writeOnly": true
+  const char* type;          /* "file": the name in configuration, unique within a host */
+  const char* summary;       /* one line */
+  const char* config_schema; /* JSON Schema (draft 7) of the config object; "writeOnly": true
                                 marks secrets, which the host then redacts everywhere */
   /* [any] Checks what the schema cannot say. No I/O. json: the config, an object, valid by the
    * schema. May be NULL. */
-  mfn_code (*validate)(mfn_call *, const mfn_host *, mfn_bytes json);
+  mfn_code (*validate)(mfn_call*, const mfn_host*, mfn_bytes json);
   /* [exclusive] Makes an instance. No I/O that can block. */
-  mfn_code (*create)(mfn_call *, const mfn_host *, mfn_bytes json, void **self);
+  mfn_code (*create)(mfn_call*, const mfn_host*, mfn_bytes json, void** self);
   /* [exclusive] (Re)establishes the session. Called before anything below, and again after
    * MFN_NOT_CONNECTED or MFN_AUTH. May be NULL. */
-  mfn_code (*connect)(void *self, mfn_call *);
+  mfn_code (*connect)(void* self, mfn_call*);
   /* [any, after create] Is the other side there? Cheap, no side effects. May be NULL. */
-  mfn_code (*check)(void *self, mfn_call *);
+  mfn_code (*check)(void* self, mfn_call*);
   /* [exclusive] The last call; every batch has been released. Frees the instance, connected or
    * not. */
-  void (*destroy)(void *self);
+  void (*destroy)(void* self);
   /* At least one of the three is not NULL. */
-  const mfn_source *source;
-  const mfn_sink *sink;
-  const mfn_executor *executor;
+  const mfn_source* source;
+  const mfn_sink* sink;
+  const mfn_executor* executor;
   /* [any] An extension of the component by its id, or NULL. May itself be NULL. */
-  const void *(*extension)(void *self, const char *id);
+  const void* (*extension)(void* self, const char* id);
 } mfn_component;
 
 typedef struct mfn_plugin {
   uint32_t struct_size;
   uint32_t abi_minor; /* MFN_ABI_MINOR of the header it was built with */
-  const char *id;     /* reverse DNS, "org.example.kafka" */
+  const char* id;     /* reverse DNS, "org.example.kafka" */
   const char *version, *vendor, *license;
-  const mfn_component *const *components;
+  const mfn_component* const* components;
   uint64_t n_components;
 } mfn_plugin;
 
-/* The entry point that a plugin exports. [any] It returns static data and has no side effects; there
- * is no init and no deinit. NULL: this host is too old for the plugin. */
-typedef const mfn_plugin *(*mfn_plugin_entry_fn)(uint32_t host_abi_minor);
+/* The entry point that a plugin exports. [any] It returns static data and has no side effects;
+ * there is no init and no deinit. NULL: this host is too old for the plugin. */
+typedef const mfn_plugin* (*mfn_plugin_entry_fn)(uint32_t host_abi_minor);
 #define MFN_PLUGIN_ENTRY_SYMBOL "mfn_plugin_entry_v1"
-MFN_EXPORT const mfn_plugin *mfn_plugin_entry_v1(uint32_t host_abi_minor);
+MFN_EXPORT const mfn_plugin* mfn_plugin_entry_v1(uint32_t host_abi_minor);
 
 #ifdef __cplusplus
 } /* extern "C" */
-static_assert(sizeof(void *) == 8, "mfn: 64-bit platforms only");
+static_assert(sizeof(void*) == 8, "mfn: 64-bit platforms only");
 #else
-typedef char mfn_assert_64_bit_platform[sizeof(void *) == 8 ? 1 : -1];
+typedef char mfn_assert_64_bit_platform[sizeof(void*) == 8 ? 1 : -1];
 #endif
 
 #endif /* MFN_PLUGIN_H_ */

@@ -56,12 +56,11 @@
 
 #include <mfn/plugin.h>
 
+#include <exception>
+#include <memory>
 #include <mfn/sdk/batch.hpp>
 #include <mfn/sdk/host.hpp>
 #include <mfn/sdk/status.hpp>
-
-#include <exception>
-#include <memory>
 #include <new>
 #include <string>
 #include <string_view>
@@ -264,10 +263,20 @@ struct Table {
     return nullptr;
   }
   static const mfn_component* Describe() {
-    static const mfn_component component = {
-        sizeof(mfn_component), FlagsOf<T>::value, T::kType,      T::kSummary, T::kSchema,
-        Validate,              Create,            Connect,       Check,       Destroy,
-        SourceTable(),         SinkTable(),       ExecutorTable(), Extension};
+    static const mfn_component component = {sizeof(mfn_component),
+                                            FlagsOf<T>::value,
+                                            T::kType,
+                                            T::kSummary,
+                                            T::kSchema,
+                                            Validate,
+                                            Create,
+                                            Connect,
+                                            Check,
+                                            Destroy,
+                                            SourceTable(),
+                                            SinkTable(),
+                                            ExecutorTable(),
+                                            Extension};
     return &component;
   }
 };
@@ -276,8 +285,8 @@ template <class... Ts>
 const mfn_plugin* Describe(const char* id, const char* version, const char* vendor,
                            const char* license) {
   static const mfn_component* const components[] = {Table<Ts>::Describe()...};
-  static const mfn_plugin plugin = {sizeof(mfn_plugin), MFN_ABI_MINOR, id,         version,
-                                    vendor,             license,       components, sizeof...(Ts)};
+  static const mfn_plugin plugin = {sizeof(mfn_plugin), MFN_ABI_MINOR, id, version, vendor, license,
+                                    components,         sizeof...(Ts)};
   return &plugin;
 }
 

@@ -40,8 +40,8 @@ namespace mfn::sdk::testing {
 class Host {
  public:
   Host() : table_(), state_table_() {
-    table_.raw = {sizeof(mfn_host), MFN_ABI_MINOR, "mfn-testing", "1",
-                  Log,    MetricId, MetricAdd, Cancelled, Deadline, Fail, FailRecord, Extension};
+    table_.raw = {sizeof(mfn_host), MFN_ABI_MINOR, "mfn-testing", "1",  Log,        MetricId,
+                  MetricAdd,        Cancelled,     Deadline,      Fail, FailRecord, Extension};
     table_.self = this;
     state_table_ = {sizeof(mfn_state_v1), 0, Put, Get, List};
   }
@@ -70,9 +70,7 @@ class Host {
     mfn_host raw;  // first, so that the plugin's pointer leads here
     Host* self;
   };
-  static Host& Of(const mfn_host* host) {
-    return *reinterpret_cast<const Table*>(host)->self;
-  }
+  static Host& Of(const mfn_host* host) { return *reinterpret_cast<const Table*>(host)->self; }
   static void Log(const mfn_host* host, int32_t, mfn_bytes message) {
     std::lock_guard<std::mutex> lock(Of(host).mutex_);
     Of(host).log_.emplace_back(ToView(message));
@@ -246,7 +244,8 @@ class Instance {
     mfn_call call;
     call.cancel = &cancel;
     call.deadline_ns =
-        std::chrono::nanoseconds((std::chrono::steady_clock::now() + wait).time_since_epoch()).count();
+        std::chrono::nanoseconds((std::chrono::steady_clock::now() + wait).time_since_epoch())
+            .count();
     Result result;
     const mfn_code code =
         component_.source->read(self_, &call, max_records, max_bytes, &result.batch_);
@@ -255,10 +254,10 @@ class Instance {
   }
   Status Ack(uint64_t ack_id, const std::vector<mfn_code>& outcomes = {}) {
     mfn_call call;
-    return Outcome(component_.source->ack(self_, &call, ack_id,
-                                          outcomes.empty() ? nullptr : outcomes.data(),
-                                          outcomes.size()),
-                   call);
+    return Outcome(
+        component_.source->ack(self_, &call, ack_id, outcomes.empty() ? nullptr : outcomes.data(),
+                               outcomes.size()),
+        call);
   }
   // `failed`: the records that have an outcome of their own.
   Status Write(const std::vector<Input>& inputs, std::map<uint64_t, Status>* failed = nullptr) {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 typedef struct {
-  const mfn_host *host;
+  const mfn_host* host;
 } echo;
 
 /* What a batch owns: the record and its payload in one allocation. */
@@ -13,15 +13,15 @@ typedef struct {
   uint8_t payload[1];
 } answer;
 
-static mfn_bytes text(const char *s) {
+static mfn_bytes text(const char* s) {
   mfn_bytes bytes;
-  bytes.data = (const uint8_t *)s;
+  bytes.data = (const uint8_t*)s;
   bytes.len = strlen(s);
   return bytes;
 }
 
-static mfn_code fail(const mfn_host *host, mfn_call *call, mfn_code code, const char *reason,
-                     const char *message) {
+static mfn_code fail(const mfn_host* host, mfn_call* call, mfn_code code, const char* reason,
+                     const char* message) {
   mfn_failure failure;
   memset(&failure, 0, sizeof failure);
   failure.struct_size = sizeof failure;
@@ -33,8 +33,8 @@ static mfn_code fail(const mfn_host *host, mfn_call *call, mfn_code code, const 
   return code;
 }
 
-static mfn_code echo_create(mfn_call *call, const mfn_host *host, mfn_bytes json, void **self) {
-  echo *made = malloc(sizeof *made);
+static mfn_code echo_create(mfn_call* call, const mfn_host* host, mfn_bytes json, void** self) {
+  echo* made = malloc(sizeof *made);
   (void)json;
   if (made == NULL) return fail(host, call, MFN_RETRYABLE, "OUT_OF_MEMORY", "no memory");
   made->host = host;
@@ -42,14 +42,14 @@ static mfn_code echo_create(mfn_call *call, const mfn_host *host, mfn_bytes json
   return MFN_OK;
 }
 
-static void echo_destroy(void *self) { free(self); }
+static void echo_destroy(void* self) { free(self); }
 
-static void answer_release(mfn_batch *batch) { free(batch->private_data); }
+static void answer_release(mfn_batch* batch) { free(batch->private_data); }
 
-static mfn_code echo_execute(void *self, mfn_call *call, const mfn_record *request,
-                             mfn_batch *out) {
-  const mfn_host *host = ((echo *)self)->host;
-  answer *made;
+static mfn_code echo_execute(void* self, mfn_call* call, const mfn_record* request,
+                             mfn_batch* out) {
+  const mfn_host* host = ((echo*)self)->host;
+  answer* made;
   if (request->payload.data == NULL) {
     return fail(host, call, MFN_PERMANENT, "NO_PAYLOAD", "the request has no payload");
   }
@@ -69,18 +69,33 @@ static mfn_code echo_execute(void *self, mfn_call *call, const mfn_record *reque
 
 static const mfn_executor kExecutor = {sizeof(mfn_executor), 1, echo_execute};
 
-static const mfn_component kEcho = {
-    sizeof(mfn_component), 0, "echo", "Answers a request with its payload",
-    "{\"type\": \"object\", \"additionalProperties\": false}",
-    NULL /* validate */, echo_create, NULL /* connect */, NULL /* check */, echo_destroy,
-    NULL /* source */, NULL /* sink */, &kExecutor, NULL /* extension */};
+static const mfn_component kEcho = {sizeof(mfn_component),
+                                    0,
+                                    "echo",
+                                    "Answers a request with its payload",
+                                    "{\"type\": \"object\", \"additionalProperties\": false}",
+                                    NULL /* validate */,
+                                    echo_create,
+                                    NULL /* connect */,
+                                    NULL /* check */,
+                                    echo_destroy,
+                                    NULL /* source */,
+                                    NULL /* sink */,
+                                    &kExecutor,
+                                    NULL /* extension */};
 
-static const mfn_component *const kComponents[] = {&kEcho};
+static const mfn_component* const kComponents[] = {&kEcho};
 
-static const mfn_plugin kPlugin = {sizeof(mfn_plugin), MFN_ABI_MINOR, "org.example.starter-c",
-                                   "0.1.0", "Example", "MIT", kComponents, 1};
+static const mfn_plugin kPlugin = {sizeof(mfn_plugin),
+                                   MFN_ABI_MINOR,
+                                   "org.example.starter-c",
+                                   "0.1.0",
+                                   "Example",
+                                   "MIT",
+                                   kComponents,
+                                   1};
 
-const mfn_plugin *mfn_plugin_entry_v1(uint32_t host_abi_minor) {
+const mfn_plugin* mfn_plugin_entry_v1(uint32_t host_abi_minor) {
   (void)host_abi_minor;
   return &kPlugin;
 }

@@ -1,8 +1,7 @@
 // A starter: a source that counts to a limit, and a sink that counts what it is given.
-#include <mfn/plugin.hpp>
-
 #include <cstdlib>
 #include <memory>
+#include <mfn/plugin.hpp>
 #include <string>
 #include <string_view>
 

@@ -102,7 +102,8 @@ class Outcomes {
   // Of the record with that index in its batch. A code that this header does not know: PERMANENT.
   mfn_code operator[](uint64_t index) const {
     if (codes_ == nullptr || index >= n_) return MFN_OK;
-    return codes_[index] < MFN_OK || codes_[index] > MFN_UNSUPPORTED ? MFN_PERMANENT : codes_[index];
+    return codes_[index] < MFN_OK || codes_[index] > MFN_UNSUPPORTED ? MFN_PERMANENT
+                                                                     : codes_[index];
   }
 
  private:
@@ -197,7 +198,8 @@ class BatchBuilder {
     batch.ack_id = ack_id_;
     if (storage_ != nullptr) {
       for (size_t i = 0; i < storage_->records.size(); ++i) {
-        storage_->records[i].attrs = storage_->attrs[i].empty() ? nullptr : storage_->attrs[i].data();
+        storage_->records[i].attrs =
+            storage_->attrs[i].empty() ? nullptr : storage_->attrs[i].data();
         storage_->records[i].n_attrs = storage_->attrs[i].size();
       }
       batch.records = storage_->records.data();

@@ -5,13 +5,12 @@
 #include <mfn/ext/state.h>
 #include <mfn/plugin.h>
 
-#include <mfn/sdk/batch.hpp>
-#include <mfn/sdk/status.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <exception>
 #include <initializer_list>
+#include <mfn/sdk/batch.hpp>
+#include <mfn/sdk/status.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,7 +45,8 @@ class Call {
   bool cancelled() const { return host_->cancelled(call_) != 0; }
   // time_point::max() when there is none.
   std::chrono::steady_clock::time_point deadline() const {
-    return std::chrono::steady_clock::time_point(std::chrono::nanoseconds(host_->deadline_ns(call_)));
+    return std::chrono::steady_clock::time_point(
+        std::chrono::nanoseconds(host_->deadline_ns(call_)));
   }
   // Never negative.
   std::chrono::nanoseconds remaining() const {
@@ -62,7 +62,8 @@ class Call {
   std::chrono::milliseconds Slice() const {
     if (cancelled()) return std::chrono::milliseconds(0);
     // Rounded up, so that the last fraction of a millisecond is not spent spinning.
-    const auto left = std::min<std::chrono::nanoseconds>(remaining(), std::chrono::milliseconds(100));
+    const auto left =
+        std::min<std::chrono::nanoseconds>(remaining(), std::chrono::milliseconds(100));
     return std::chrono::ceil<std::chrono::milliseconds>(left);
   }
   bool over() const { return cancelled() || remaining().count() == 0; }
