@@ -187,7 +187,7 @@ void FileSource::AddRecord(RawRecord raw, Job* job, sdk::BatchBuilder& out) {
   if (raw.line != 0) record.Attr("line", std::to_string(raw.line));
   if (raw.present) record.Payload(std::move(raw.payload));
   if (raw.error.empty()) return;
-  record.Attr("mfn-error", raw.error);
+  record.Attr(MFN_ATTR_ERROR, raw.error);
   bad_records_.Add();
   host_.Log(MFN_LOG_ERROR, job->file.path + ": " + raw.error);
   if (!raw.present) job->failed = true;

@@ -14,7 +14,6 @@ using mfn::sdk::BatchBuilder;
 using mfn::sdk::Call;
 using mfn::sdk::Status;
 using mfn::sdk::testing::Host;
-using mfn::sdk::testing::Input;
 using mfn::sdk::testing::Instance;
 using mfn::sdk::testing::Result;
 

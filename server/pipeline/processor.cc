@@ -16,11 +16,16 @@ double ThreadSeconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-absl::string_view ContentType(const Attributes& attributes) {
+// Empty if there is none.
+absl::string_view Attribute(const Attributes& attributes, absl::string_view name) {
   for (const auto& [key, value] : attributes) {
-    if (absl::EqualsIgnoreCase(key, "content-type")) return value;
+    if (absl::EqualsIgnoreCase(key, name)) return value;
   }
   return "";
+}
+
+absl::string_view ContentType(const Attributes& attributes) {
+  return Attribute(attributes, "content-type");
 }
 
 // What all items of a record share.
@@ -58,7 +63,12 @@ Intake Processor::Decode(registry::OwnedBatch source) const {
     auto item = std::make_shared<Item>();
     CopyRecord(records[r], item.get());
     DecodedPayload decoded;
-    if (kind_ == ProcessorKind::kSimulate && records[r].payload.data == nullptr) {
+    const absl::string_view source_error = Attribute(item->attributes, MFN_ATTR_ERROR);
+    if (!source_error.empty()) {
+      decoded.items.emplace_back();
+      decoded.items[0].bytes = payload;
+      decoded.items[0].status = FieldError("", "SOURCE_ERROR", source_error);
+    } else if (kind_ == ProcessorKind::kSimulate && records[r].payload.data == nullptr) {
       decoded.items.emplace_back();
       decoded.items[0].status = FieldError(
           "", "NO_PAYLOAD", "the source gave no payload: the record was deleted or is too large");
@@ -97,11 +107,10 @@ void Processor::DecodeOne(Item* item) const {
 }
 
 void Processor::ReadRequest(DecodedItem decoded, Item* item) const {
-  if (kind_ == ProcessorKind::kPassthrough) return;
   item->request_id = decoded.request.request_id();
   item->warnings = std::move(decoded.warnings);
   item->fault = std::move(decoded.status);
-  if (!item->fault.ok()) return;
+  if (!item->fault.ok() || kind_ == ProcessorKind::kPassthrough) return;
   if (decoded.request.include_field() || decoded.request.include_history()) {
     item->warnings.push_back("include_field and include_history have no effect in a pipeline");
   }

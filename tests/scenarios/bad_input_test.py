@@ -165,14 +165,17 @@ def test_bad_messages_become_dead_letters_and_good_ones_pass():
         def status():
             return server.call("mfn.v1.PipelineService/GetPipeline", {"name": "pipelines/main"})["status"]["conservation"]
 
-        total = len(BAD_MESSAGES) + 4
+        drop(inbox, "rows.csv", "request_id,alpha\ngood-4,0.18\nonly-one-cell\n")
+
+        total = len(BAD_MESSAGES) + 6
         wait_until(lambda: int(status().get("delivered", 0)) + int(status().get("dead_lettered", 0)) == total,
                    "all %d items settled: %s" % (total, status()))
         counts = status()
-        assert int(counts["delivered"]) == 3 and int(counts["dead_lettered"]) == total - 3, counts
-        assert {r["request_id"] for r in read_jsonl(server.dir / "outbox")} == {"good-1", "good-2", "good-3"}
+        assert int(counts["delivered"]) == 4 and int(counts["dead_lettered"]) == total - 4, counts
+        assert {r["request_id"] for r in read_jsonl(server.dir / "outbox")} == {"good-1", "good-2", "good-3", "good-4"}
         letters = server.call("mfn.v1.PipelineService/ListDeadLetters", {"parent": "pipelines/main"})["dead_letters"]
-        assert len(letters) == total - 3
+        assert len(letters) == total - 4
+        assert any("line 3 has 1 cells" in l["message"] for l in letters), "the source's own words are kept"
         assert all(l["message"] and l["reason"] for l in letters), letters
 
 

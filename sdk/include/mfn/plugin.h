@@ -98,6 +98,11 @@ typedef struct mfn_kv {
 /* mfn_record.time_unix_ns when the source does not know the event's time. */
 #define MFN_TIME_ABSENT INT64_MIN
 
+/* The attribute with which a source says that it found a record and could not read it, and why.
+ * The host does not process such a record: it keeps it as a dead letter with this text and whatever
+ * payload there is, and acks it as MFN_PERMANENT. */
+#define MFN_ATTR_ERROR "mfn-error"
+
 typedef struct mfn_record {
   /* From a source: the stable position of the record, unique for ever in that source, the same when
    * it is read again after a restart ("topic/3@42"); the idempotency key is made from it. To a
