@@ -1,6 +1,9 @@
 // Puts the store together: lock, database, files, tables.
 #include "server/store/sqlite_store.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -51,8 +54,16 @@ class SqliteStore final : public Store {
   StateTable state_;
 };
 
+// Dead letters hold other people's data: the file is its owner's alone, whatever the umask and the
+// folder allow. SQLite gives its side files the same mode. A failure shows when the database opens.
+void MakePrivate(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (fd >= 0) close(fd);
+}
+
 absl::StatusOr<std::unique_ptr<Database>> OpenWriter(const std::string& path,
                                                      const SqliteStoreOptions& options) {
+  MakePrivate(path);
   absl::StatusOr<std::unique_ptr<Database>> database = Database::Open(path);
   if (!database.ok()) return database;
   // Before any pragma that writes: a database that is not ours stays as it is.

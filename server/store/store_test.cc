@@ -1,6 +1,7 @@
 // What the three stores keep, how they order and replace it, and that it is there after a reopen.
 #include "server/store/store.h"
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -111,6 +112,22 @@ TEST_F(StoreTest, EveryFieldOfALetterIsThereAfterAReopen) {
   const auto one = letters().Get(page->letters[0].id);
   ASSERT_TRUE(one.ok()) << one.status();
   ExpectSame(*one, FullLetter());
+}
+
+TEST_F(StoreTest, NobodyElseMayReadTheDatabase) {
+  namespace fs = std::filesystem;
+  // A folder that was there before, open to all: the file has to protect itself.
+  fs::permissions(directory_.path(), fs::perms::all);
+  ASSERT_TRUE(letters().Add({{Letter("p", "k")}}).ok());
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(directory_.path())) {
+    if (entry.path().filename().string().find("mfnd.db") != 0) continue;
+    ++files;
+    EXPECT_EQ(entry.status().permissions() & (fs::perms::group_all | fs::perms::others_all),
+              fs::perms::none)
+        << entry.path();
+  }
+  EXPECT_GE(files, 1);
 }
 
 TEST_F(StoreTest, ALetterReplacesOnlyTheOneOfItsPipelineSinkKeyAndItem) {
