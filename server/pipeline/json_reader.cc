@@ -18,7 +18,6 @@
 namespace mfn::pipeline {
 namespace {
 
-using google::protobuf::Descriptor;
 using google::protobuf::EnumValueDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
