@@ -107,6 +107,7 @@ class InstanceImpl final : public Instance {
     absl::Duration timeout;  // of an attempt
     const Cancellation* cancel = nullptr;
     bool idempotent = true;
+    bool single_attempt = false;  // a second one could deliver twice
     bool health_check = false;
   };
   using Function = absl::FunctionRef<Verdict(const std::shared_ptr<Live>&, mfn_call*)>;
@@ -153,7 +154,7 @@ Failure InstanceImpl::Guarded(const Request& request, Function function) {
   options.deadline_ns = TotalDeadline(request.timeout);
   options.attempt_timeout = request.timeout;
   options.idempotent = request.idempotent;
-  options.single_attempt = request.health_check;
+  options.single_attempt = request.single_attempt || request.health_check;
   options.ignore_breaker = request.health_check;
   options.admission = &slot;
   options.cancel = *request.cancel;
@@ -337,16 +338,17 @@ WriteResult InstanceImpl::Write(absl::Span<const mfn_record> records, const Canc
   }
   if (records.empty()) return result;
   PendingWrite pending(records);
-  Failure failure = Guarded(
-      MakeRequest(Mode::kParallel, cancel), [&](const std::shared_ptr<Live>& live, mfn_call* call) {
-        mfn_batch batch = {};
-        batch.records = pending.records().data();
-        batch.n_records = pending.records().size();
-        call->n_records = batch.n_records;
-        const mfn_code code =
-            Invoke(*call, [&] { return component_->sink.write(live->self, call, &batch); });
-        return pending.Settle(code, call);
-      });
+  auto request = MakeRequest(Mode::kParallel, cancel);
+  request.single_attempt = config().delivery == DeliveryGuarantee::kAtMostOnce;
+  Failure failure = Guarded(request, [&](const std::shared_ptr<Live>& live, mfn_call* call) {
+    mfn_batch batch = {};
+    batch.records = pending.records().data();
+    batch.n_records = pending.records().size();
+    call->n_records = batch.n_records;
+    const mfn_code code =
+        Invoke(*call, [&] { return component_->sink.write(live->self, call, &batch); });
+    return pending.Settle(code, call);
+  });
   result = pending.Finish(std::move(failure));
   if (result.failure.ok()) {
     records_out_.fetch_add(records.size() - result.failed.size(), std::memory_order_relaxed);

@@ -153,6 +153,17 @@ TEST_F(MemoryPluginTest, APassingFaultIsRetriedWithBackoff) {
   EXPECT_EQ(sink->status().last_error, "");
 }
 
+TEST_F(MemoryPluginTest, AnAtMostOncePublisherGetsARecordOnceOnly) {
+  InstanceConfig config =
+      Config("sink", InstanceRole::kPublisher, R"(, "fail_every": 1, "fail_times": 1)");
+  config.delivery = DeliveryGuarantee::kAtMostOnce;
+  auto sink = Make(config);
+  const WriteResult result = Write(*sink, {"a"});
+  EXPECT_EQ(result.failure.code, MFN_RETRYABLE);
+  EXPECT_EQ(result.failure.attempts, 1);
+  EXPECT_TRUE(Write(*sink, {"b"}).failure.ok());
+}
+
 TEST_F(MemoryPluginTest, APermanentFaultIsNotRetried) {
   auto sink = Sink(R"(, "fail_every": 1, "fail_code": "PERMANENT")");
   const WriteResult result = Write(*sink, {"a"});
