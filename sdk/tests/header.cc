@@ -1,5 +1,7 @@
 /* The C header alone, under every dialect that it promises (see CMakeLists.txt). MFN_HAS must work
  * on functions, pointers and numbers. */
+#include <mfn/ext/cancel_fd.h>
+#include <mfn/ext/secrets.h>
 #include <mfn/ext/state.h>
 #include <mfn/plugin.h>
 

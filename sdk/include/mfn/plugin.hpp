@@ -60,6 +60,7 @@
 #include <memory>
 #include <mfn/sdk/batch.hpp>
 #include <mfn/sdk/host.hpp>
+#include <mfn/sdk/secrets.hpp>
 #include <mfn/sdk/status.hpp>
 #include <new>
 #include <string>

@@ -1,7 +1,9 @@
-// What the host offers: log, metrics, state, and the call that is running. Part of mfn/plugin.hpp.
+// What the host offers: log, metrics, state, secrets, and the call that is running. Part of
+// mfn/plugin.hpp.
 #ifndef MFN_SDK_HOST_HPP_
 #define MFN_SDK_HOST_HPP_
 
+#include <mfn/ext/cancel_fd.h>
 #include <mfn/ext/state.h>
 #include <mfn/plugin.h>
 
@@ -10,6 +12,7 @@
 #include <exception>
 #include <initializer_list>
 #include <mfn/sdk/batch.hpp>
+#include <mfn/sdk/secrets.hpp>
 #include <mfn/sdk/status.hpp>
 #include <optional>
 #include <string>
@@ -67,6 +70,14 @@ class Call {
     return std::chrono::ceil<std::chrono::milliseconds>(left);
   }
   bool over() const { return cancelled() || remaining().count() == 0; }
+  // [the call's thread] For a poll loop: readable once the call is cancelled or its deadline has
+  // passed; then Slice is not needed. Borrowed until the call returns (mfn/ext/cancel_fd.h); -1
+  // when the host has none: wait no longer than Slice.
+  int cancel_fd() const {
+    const auto* ext =
+        static_cast<const mfn_cancel_fd_v1*>(host_->extension(host_, MFN_CANCEL_FD_V1));
+    return ext == nullptr ? -1 : ext->fd(call_);
+  }
 
   // In Write: this record's own outcome; the others have the one that Write returns.
   void FailRecord(uint64_t index, const Status& status) {
@@ -208,6 +219,8 @@ class Host {
   }
   // [any]
   State state() const { return State(host_, extension<mfn_state_v1>(MFN_STATE_V1)); }
+  // [any] Asking for it says that the plugin follows changed secrets itself (mfn/ext/secrets.h).
+  Secrets secrets() const { return Secrets(host_, extension<mfn_secrets_v1>(MFN_SECRETS_V1)); }
   const mfn_host* raw() const { return host_; }
 
  private:
