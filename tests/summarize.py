@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Turns CTest's JUnit file into what a person wants to read last.
+"""Turns CTest's JUnit files into what a person wants to read last.
 
-    summarize.py junit.xml ctest.log
+    summarize.py BUILD...     each holds junit.xml and ctest.log
 
 Prints each failure with its output, each skip with its reason, the slowest tests, and as the last
 line "N passed, N failed" (", N skipped"). Exit code 0 only if something ran and nothing failed.
 """
+import os
 import re
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -17,16 +18,21 @@ def skip_reason(output):
     return match.group(1).strip() if match else "no reason given"
 
 
-def main(junit, log):
+def cases_of(build):
+    """The test cases of one build's run; exits when CTest left none that can be read."""
     try:
-        root = ElementTree.parse(junit).getroot()
+        return ElementTree.parse(os.path.join(build, "junit.xml")).getroot().iter("testcase")
     except (OSError, ElementTree.ParseError) as error:
+        log = os.path.join(build, "ctest.log")
         print(open(log, encoding="utf-8", errors="replace").read()[-4000:])
         print("summarize: no test results: %s" % error)
         print("0 passed, 1 failed")
-        return 1
+        sys.exit(1)
+
+
+def main(builds):
     passed, failed, skipped = [], [], []
-    for case in root.iter("testcase"):
+    for case in (case for build in builds for case in cases_of(build)):
         name, seconds = case.get("name"), float(case.get("time") or 0)
         output = (case.findtext("system-out") or "").strip()
         status = case.get("status")
@@ -40,6 +46,8 @@ def main(junit, log):
         print("---- FAILED %s\n%s\n" % (name, output[-6000:]))
     for name, reason in skipped:
         print("SKIPPED %s: %s" % (name, reason))
+    if not passed and not failed:
+        print("no test matches; ctest --test-dir %s -N lists their names" % builds[0])
     slowest = sorted(passed, key=lambda item: -item[1])[:5]
     print("slowest: " + ", ".join("%s %.1f s" % item for item in slowest))
     for name, _ in failed:
@@ -50,4 +58,4 @@ def main(junit, log):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], sys.argv[2]))
+    sys.exit(main(sys.argv[1:]))

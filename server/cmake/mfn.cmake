@@ -35,7 +35,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   # GCC 12 sees overlaps in std::string's own code that are not there (GCC bug 105651).
   target_compile_options(mfn_warnings INTERFACE -Wno-restrict)
 endif()
-if(MFN_SANITIZE)
+if(MFN_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12's flow warnings misfire on instrumented code.
   target_compile_options(mfn_warnings INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow
     -Wno-tsan)
