@@ -6,6 +6,7 @@
 #include <cstring>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/registry/text.h"
 
@@ -16,6 +17,10 @@ namespace {
 constexpr uint64_t kMaxComponents = 1024;
 constexpr uint32_t kMaxInFlight = 1024;
 constexpr size_t kMaxText = 1024;
+constexpr size_t kMaxName = 64;
+constexpr size_t kMaxId = 256;
+// No struct of this ABI will be larger; a struct_size that is was never set.
+constexpr uint32_t kMaxStruct = 1 << 16;
 constexpr size_t kMaxSchema = 1 << 20;
 
 template <class T, class M>
@@ -41,6 +46,11 @@ absl::Status Copy(const T* from, uint32_t minimum, const std::string& what, T* t
                                                    ", but ABI 1.0 has ", minimum,
                                                    " bytes; set it to sizeof the struct"));
   }
+  if (size > kMaxStruct) {
+    return absl::InvalidArgumentError(absl::StrCat(what, ": struct_size is ", size,
+                                                   ", more than any struct of the ABI; set it to "
+                                                   "sizeof the struct"));
+  }
   *to = T();
   std::memcpy(to, from, std::min<size_t>(size, sizeof(T)));
   to->struct_size = std::min<uint32_t>(size, sizeof(T));
@@ -54,6 +64,46 @@ std::string Text(const char* text) {
 
 absl::Status Missing(const std::string& what, const char* member) {
   return absl::InvalidArgumentError(absl::StrCat(what, ": ", member, " is NULL; it is required"));
+}
+
+bool IsNameChar(char c) { return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.'; }
+
+// A type stands in configurations, log lines and paths of metrics.
+absl::Status CheckType(const char* type, const std::string& what) {
+  const absl::string_view name(type, strnlen(type, kMaxName + 1));
+  if (name.size() <= kMaxName && absl::ascii_isalnum(name.front()) &&
+      std::all_of(name.begin(), name.end(), IsNameChar)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, ": the type \"", CleanText(Bytes(name), kMaxName),
+                   "\" must be 1 to 64 letters, digits, '-', '_' or '.', and begin with one of the "
+                   "first two"));
+}
+
+absl::Status CheckId(const char* id) {
+  const absl::string_view text(id, strnlen(id, kMaxId + 1));
+  if (text.size() <= kMaxId && CleanText(Bytes(text), kMaxId) == text) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("plugin: id \"", CleanText(Bytes(text), kMaxId),
+                                                 "\" must be at most ", kMaxId,
+                                                 " bytes of UTF-8 without control characters"));
+}
+
+absl::Status ImportSchema(const std::string& what, Component* component) {
+  const char* text = component->table.config_schema;
+  const absl::string_view schema(text, strnlen(text, kMaxSchema + 1));
+  if (schema.size() > kMaxSchema) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": config_schema: larger than ", kMaxSchema, " bytes"));
+  }
+  auto compiled = ConfigSchema::Parse(schema);
+  if (!compiled.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(what, ": config_schema: ", compiled.status().message()));
+  }
+  component->info.config_schema = std::string(schema);
+  component->schema = *std::move(compiled);
+  return absl::OkStatus();
 }
 
 absl::Status ImportRoles(const std::string& what, Component* component) {
@@ -104,24 +154,18 @@ absl::StatusOr<std::shared_ptr<const Component>> ImportComponent(const mfn_compo
   mfn_component& table = component->table;
   if (absl::Status s = Copy(from, kMinComponent, what, &table); !s.ok()) return s;
   if (table.type == nullptr || *table.type == '\0') return Missing(what, "type");
-  component->info.type = Text(table.type);
+  if (absl::Status s = CheckType(table.type, what); !s.ok()) return s;
+  component->info.type = table.type;
   what = absl::StrCat("component \"", component->info.type, "\"");
   if (table.create == nullptr) return Missing(what, "create");
   if (table.destroy == nullptr) return Missing(what, "destroy");
   if (table.config_schema == nullptr) return Missing(what, "config_schema");
   component->flags = table.flags;
   component->info.summary = Text(table.summary);
-  component->info.config_schema.assign(table.config_schema,
-                                       strnlen(table.config_schema, kMaxSchema));
   component->info.deferred = (table.flags & MFN_DEFERRED) != 0;
   component->info.dedups_by_key = (table.flags & MFN_DEDUPS_BY_KEY) != 0;
   if (absl::Status s = ImportRoles(what, component.get()); !s.ok()) return s;
-  auto schema = ConfigSchema::Parse(component->info.config_schema);
-  if (!schema.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(what, ": config_schema: ", schema.status().message()));
-  }
-  component->schema = *std::move(schema);
+  if (absl::Status s = ImportSchema(what, component.get()); !s.ok()) return s;
   return component;
 }
 
@@ -131,13 +175,14 @@ absl::StatusOr<ImportedPlugin> ImportPlugin(const mfn_plugin* from) {
   mfn_plugin plugin;
   if (absl::Status s = Copy(from, kMinPlugin, "plugin", &plugin); !s.ok()) return s;
   if (plugin.id == nullptr || *plugin.id == '\0') return Missing("plugin", "id");
+  if (absl::Status s = CheckId(plugin.id); !s.ok()) return s;
   if (plugin.components == nullptr) return Missing("plugin", "components");
   if (plugin.n_components == 0 || plugin.n_components > kMaxComponents) {
     return absl::InvalidArgumentError(absl::StrCat("plugin: n_components is ", plugin.n_components,
                                                    "; it must be 1 to ", kMaxComponents));
   }
   ImportedPlugin imported;
-  imported.info.id = Text(plugin.id);
+  imported.info.id = plugin.id;
   imported.info.version = Text(plugin.version);
   imported.info.vendor = Text(plugin.vendor);
   imported.info.license = Text(plugin.license);

@@ -8,14 +8,15 @@
 #include <boost/dll/shared_library.hpp>
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <filesystem>
-#include <fstream>
 #include <list>
 #include <system_error>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/mutex.h"
+#include "server/registry/elf_check.h"
 
 namespace mfn::registry {
 namespace {
@@ -48,18 +49,8 @@ absl::Status CheckSharedObject(const std::string& path) {
     return absl::FailedPreconditionError(
         absl::StrCat(path, ": writable by everybody; chmod o-w it"));
   }
-  std::ifstream file(path, std::ios::binary);
-  char magic[4] = {};
-  if (!file) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": cannot be opened: ", std::strerror(errno)));
-  }
-  file.read(magic, sizeof(magic));
-  if (file.gcount() != sizeof(magic) || std::memcmp(magic,
-                                                    "\x7f"
-                                                    "ELF",
-                                                    sizeof(magic)) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": not a shared object (no ELF header)"));
+  if (std::string fault = ElfFault(path); !fault.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", fault));
   }
   return absl::OkStatus();
 }
@@ -72,6 +63,10 @@ std::string OtherMajors(const boost::dll::shared_library& library) {
     absl::StrAppend(&majors, majors.empty() ? "" : ", ", major);
   }
   return majors;
+}
+
+absl::Status EntryThrew(const std::string& path, const char* what) {
+  return absl::InvalidArgumentError(absl::StrCat(path, ": its entry point threw: ", what));
 }
 
 }  // namespace
@@ -142,7 +137,14 @@ absl::StatusOr<const mfn_plugin*> OpenPlugin(const std::string& path) {
   const mfn_plugin_entry_fn entry =
       &library.get<const mfn_plugin*(uint32_t)>(MFN_PLUGIN_ENTRY_SYMBOL);
   KeepOpen(std::move(library));
-  const mfn_plugin* plugin = entry(MFN_ABI_MINOR);
+  const mfn_plugin* plugin = nullptr;
+  try {
+    plugin = entry(MFN_ABI_MINOR);
+  } catch (const std::exception& e) {
+    return EntryThrew(path, e.what());
+  } catch (...) {
+    return EntryThrew(path, "something that is no std::exception");
+  }
   if (plugin == nullptr) {
     return absl::FailedPreconditionError(absl::StrCat(
         path, ": the plugin refuses this server: it needs a newer one than plugin ABI ",

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "server/registry/schema_circle.h"
 
 namespace mfn::registry {
 namespace {
@@ -229,6 +230,10 @@ absl::StatusOr<std::unique_ptr<ConfigSchema>> ConfigSchema::Parse(absl::string_v
   if (const std::string ref = RemoteRef(*json); !ref.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("$ref \"", ref, "\" leaves the document; only \"#...\" is followed"));
+  }
+  if (const std::string ref = CircularRef(*json); !ref.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("$ref \"", ref, "\" leads back to itself, so that no value could be checked"));
   }
   auto compiled = std::make_unique<Compiled>();
   compiled->json = *std::move(json);

@@ -15,7 +15,7 @@ namespace mfn::registry {
 class ConfigSchema {
  public:
   // INVALID_ARGUMENT: not JSON, not an object, not a schema, or a $ref that leaves the document
-  // (nothing is ever fetched).
+  // (nothing is ever fetched) or that leads back to itself.
   static absl::StatusOr<std::unique_ptr<ConfigSchema>> Parse(absl::string_view schema);
   ~ConfigSchema();
 

@@ -1,15 +1,8 @@
-/* One plugin per defect: DEFECT_<NAME> is defined on the command line. Without one it is sound, and
- * also a source, sink and executor that misbehave at run time as their config's "mode" says. */
+/* A source, sink and executor that misbehave at run time as their config's "mode" says. */
 #include <mfn/ext/state.h>
 #include <mfn/plugin.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define STRINGIFY(x) #x
-#define STRING(x) STRINGIFY(x)
-#ifndef DEFECT_TYPE
-#define DEFECT_TYPE defect
-#endif
 
 typedef struct {
   const mfn_host* host;
@@ -145,69 +138,23 @@ static const mfn_source source = {sizeof(mfn_source), 0, read_batch, ack, NULL};
 static const mfn_sink sink = {sizeof(mfn_sink), 1, write_batch, NULL};
 static const mfn_executor executor = {sizeof(mfn_executor), 1, execute};
 
-#ifdef DEFECT_SCHEMA
-#define SCHEMA DEFECT_SCHEMA
-#else
-#define SCHEMA "{\"type\":\"object\",\"properties\":{\"mode\":{\"type\":\"string\"}}}"
-#endif
-#ifdef DEFECT_SMALL
-#define COMPONENT_SIZE 24
-#elif defined(DEFECT_LARGE)
-#define COMPONENT_SIZE 0xffffff00u
-#else
-#define COMPONENT_SIZE sizeof(mfn_component)
-#endif
-#ifdef DEFECT_NO_CREATE
-#define CREATE NULL
-#else
-#define CREATE create
-#endif
-#ifdef DEFECT_NO_ROLE
-static const mfn_component component = {COMPONENT_SIZE,
-                                        0,
-                                        STRING(DEFECT_TYPE),
-                                        "",
-                                        SCHEMA,
-                                        validate,
-                                        CREATE,
-                                        NULL,
-                                        NULL,
-                                        destroy,
-                                        NULL,
-                                        NULL,
-                                        NULL,
-                                        NULL};
-#else
-/* Larger than the host's struct where struct_size says so: the host reads no more than its own. */
 static const mfn_component component = {
-    COMPONENT_SIZE, 0,     STRING(DEFECT_TYPE), "",  SCHEMA, validate, CREATE, NULL, NULL, destroy,
-    &source,        &sink, &executor,           NULL};
-#endif
-
-#ifdef DEFECT_NULL_COMPONENT
-static const mfn_component* const components[] = {NULL};
-#elif defined(DEFECT_TWICE)
-static const mfn_component* const components[] = {&component, &component};
-#else
+    sizeof(mfn_component),
+    0,
+    "defect",
+    "",
+    "{\"type\":\"object\",\"properties\":{\"mode\":{\"type\":\"string\"}}}",
+    validate,
+    create,
+    NULL,
+    NULL,
+    destroy,
+    &source,
+    &sink,
+    &executor,
+    NULL};
 static const mfn_component* const components[] = {&component};
-#endif
-static const mfn_plugin plugin = {sizeof(mfn_plugin),
-                                  0,
-                                  "org.example.defect",
-                                  "1",
-                                  "",
-                                  "",
-                                  components,
-                                  sizeof(components) / sizeof(components[0])};
+static const mfn_plugin plugin = {sizeof(mfn_plugin), 0, "org.example.defect", "1", "", "",
+                                  components,         1};
 
-#ifdef DEFECT_NO_ENTRY
-MFN_EXPORT const mfn_plugin* some_other_function(void);
-const mfn_plugin* some_other_function(void) { return &plugin; }
-#elif defined(DEFECT_OTHER_MAJOR)
-MFN_EXPORT const mfn_plugin* mfn_plugin_entry_v2(uint32_t minor);
-const mfn_plugin* mfn_plugin_entry_v2(uint32_t minor) { return (void)minor, &plugin; }
-#elif defined(DEFECT_ENTRY_NULL)
-const mfn_plugin* mfn_plugin_entry_v1(uint32_t minor) { return (void)minor, (void)&plugin, NULL; }
-#else
 const mfn_plugin* mfn_plugin_entry_v1(uint32_t minor) { return (void)minor, &plugin; }
-#endif

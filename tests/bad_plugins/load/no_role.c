@@ -1,0 +1,5 @@
+/* DEFECT: neither source nor sink nor executor. COST: the file is not loaded. */
+#define SOURCE NULL
+#define SINK NULL
+#define EXECUTOR NULL
+#include "../sound.h"

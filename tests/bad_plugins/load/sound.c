@@ -1,0 +1,2 @@
+/* No defect: the plugin that must load and serve beside all the others. */
+#include "../sound.h"
