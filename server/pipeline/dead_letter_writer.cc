@@ -118,16 +118,14 @@ absl::Status DeadLetterWriter::Store(const std::vector<const Casualty*>& batch) 
 }
 
 absl::Status DeadLetterWriter::Publish(const std::vector<Casualty>& batch) {
-  std::vector<std::string> payloads;  // borrowed by the outgoing batch
-  payloads.reserve(batch.size());
-  OutgoingBatch outgoing(/*simulated=*/true);
+  auto outgoing = std::make_shared<OutgoingBatch>(/*simulated=*/true);
   for (const Casualty& casualty : batch) {
-    payloads.push_back(Envelope(casualty));
-    outgoing.Add(
-        *casualty.item, payloads.back(),
+    outgoing->Add(
+        casualty.item, Envelope(casualty),
         {{"mfn-dead-letter-reason", casualty.reason}, {"mfn-dead-letter-sink", casualty.sink}});
   }
-  const registry::WriteResult result = options_.publisher->Write(outgoing.records(), stop_.token());
+  const registry::WriteResult result =
+      options_.publisher->Write(Share(std::move(outgoing)), stop_.token());
   std::vector<const registry::Failure*> failures(batch.size(), &result.failure);
   for (const registry::WriteResult::Record& record : result.failed) {
     if (record.index < failures.size()) failures[record.index] = &record.failure;

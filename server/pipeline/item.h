@@ -38,7 +38,6 @@ struct RecordBatch {
   registry::OwnedBatch source;
   // Copied from `source`, so that a batch can also be made without one (a replay).
   uint64_t lane = 0;
-  uint64_t ack_id = 0;
   bool unordered = false;
 
   // Guarded by the tracker's mutex from AckTracker::Add on.

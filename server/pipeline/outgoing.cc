@@ -14,7 +14,19 @@ bool OfThePayload(absl::string_view key) {
 
 }  // namespace
 
-void OutgoingBatch::Add(const Item& item, absl::string_view payload, Attributes extra) {
+void OutgoingBatch::Add(ItemPtr item) {
+  AddRecord(*item, item->payload(), {});
+  items_.push_back(std::move(item));
+}
+
+void OutgoingBatch::Add(ItemPtr item, std::string payload, Attributes extra) {
+  AddRecord(*item, payloads_.emplace_back(std::move(payload)),
+            extra_.emplace_back(std::move(extra)));
+  items_.push_back(std::move(item));
+}
+
+void OutgoingBatch::AddRecord(const Item& item, absl::string_view payload,
+                              const Attributes& extra) {
   std::vector<mfn_kv>& attributes = attributes_.emplace_back();
   if (simulated_) {
     attributes.push_back({Bytes("content-type"), Bytes("application/json")});
@@ -24,8 +36,7 @@ void OutgoingBatch::Add(const Item& item, absl::string_view payload, Attributes 
     if (simulated_ && OfThePayload(key)) continue;
     attributes.push_back({Bytes(key), Bytes(value)});
   }
-  extra_.push_back(std::move(extra));
-  for (const auto& [key, value] : extra_.back()) {
+  for (const auto& [key, value] : extra) {
     attributes.push_back({Bytes(key), Bytes(value)});
   }
   mfn_record record = {};

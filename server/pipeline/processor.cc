@@ -52,7 +52,6 @@ Intake Processor::Decode(registry::OwnedBatch source) const {
   Intake intake;
   intake.batch = std::make_shared<RecordBatch>();
   intake.batch->lane = source.lane();
-  intake.batch->ack_id = source.ack_id();
   intake.batch->unordered = (source.flags() & MFN_LANE_UNORDERED) != 0;
   intake.batch->source = std::move(source);
   const absl::Span<const mfn_record> records = intake.batch->source.records();

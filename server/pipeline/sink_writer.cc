@@ -201,12 +201,9 @@ void SinkWriter::Present(std::vector<Entry> batch) {
     entry.parked = false;
     events_->OnUnparked(entry.item);
   }
-  const OutgoingBatch outgoing = [&] {
-    OutgoingBatch records(options_.simulated);
-    for (const Entry& entry : batch) records.Add(*entry.item);
-    return records;
-  }();
-  const registry::WriteResult result = instance_->Write(outgoing.records(), stop_.token());
+  auto outgoing = std::make_shared<OutgoingBatch>(options_.simulated);
+  for (const Entry& entry : batch) outgoing->Add(entry.item);
+  const registry::WriteResult result = instance_->Write(Share(std::move(outgoing)), stop_.token());
 
   std::vector<const registry::Failure*> failures(batch.size(), &result.failure);
   for (const registry::WriteResult::Record& record : result.failed) {

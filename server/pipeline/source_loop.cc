@@ -125,7 +125,7 @@ void SourceLoop::MakeAcks() {
     const bool all_ok = std::all_of(ack->outcomes.begin(), ack->outcomes.end(),
                                     [](mfn_code code) { return code == MFN_OK; });
     const registry::Failure failure = source_->Ack(
-        ack->batch->ack_id, all_ok ? absl::Span<const mfn_code>() : ack->outcomes, abort_.token());
+        ack->batch->source, all_ok ? absl::Span<const mfn_code>() : ack->outcomes, abort_.token());
     const bool aborted = abort_.token().cancelled();
     if (!failure.ok() && MayPass(failure.code) && !aborted) {
       tracker_->AckFailed(std::move(*ack));

@@ -28,17 +28,19 @@ registry::ReadResult TestInstance::Read(uint64_t, uint64_t, absl::Duration, cons
   result.failure = Fault(MFN_UNSUPPORTED);
   return result;
 }
-registry::Failure TestInstance::Ack(uint64_t, absl::Span<const mfn_code>, const Cancellation&) {
+registry::Failure TestInstance::Ack(const registry::OwnedBatch&, absl::Span<const mfn_code>,
+                                    const Cancellation&) {
   return Fault(MFN_UNSUPPORTED);
 }
 registry::Failure TestInstance::LaneReleased(uint64_t, const Cancellation&) {
   return Fault(MFN_UNSUPPORTED);
 }
-registry::WriteResult TestInstance::Write(absl::Span<const mfn_record>, const Cancellation&) {
+registry::WriteResult TestInstance::Write(const registry::SharedRecords&, const Cancellation&) {
   return {Fault(MFN_UNSUPPORTED), {}};
 }
 registry::Failure TestInstance::Flush(const Cancellation&) { return Fault(MFN_UNSUPPORTED); }
-registry::ReadResult TestInstance::Execute(const mfn_record&, bool, const Cancellation&) {
+registry::ReadResult TestInstance::Execute(const registry::SharedRecords&, bool,
+                                           const Cancellation&) {
   registry::ReadResult result;
   result.failure = Fault(MFN_UNSUPPORTED);
   return result;
@@ -141,8 +143,9 @@ registry::ReadResult TestSource::Read(uint64_t max_records, uint64_t, absl::Dura
   return result;
 }
 
-registry::Failure TestSource::Ack(uint64_t ack_id, absl::Span<const mfn_code> outcomes,
-                                  const Cancellation&) {
+registry::Failure TestSource::Ack(const registry::OwnedBatch& acked,
+                                  absl::Span<const mfn_code> outcomes, const Cancellation&) {
+  const uint64_t ack_id = acked.ack_id();
   MutexLock lock(&mutex_);
   if (!ack_faults_.empty()) {
     const registry::Failure failure = ack_faults_.front();
@@ -222,7 +225,8 @@ void TestSink::SetFlushAnswer(std::function<registry::Failure()> answer) {
   flush_answer_ = std::move(answer);
 }
 
-registry::WriteResult TestSink::Write(absl::Span<const mfn_record> records, const Cancellation&) {
+registry::WriteResult TestSink::Write(const registry::SharedRecords& shared, const Cancellation&) {
+  const absl::Span<const mfn_record> records = shared.records;
   Answer answer;
   {
     MutexLock lock(&mutex_);

@@ -38,11 +38,12 @@ class TestInstance : public registry::Instance {
   absl::Status Connect(const Cancellation&) override { return absl::OkStatus(); }
   absl::Status Check(const Cancellation&) override { return absl::OkStatus(); }
   registry::ReadResult Read(uint64_t, uint64_t, absl::Duration, const Cancellation&) override;
-  registry::Failure Ack(uint64_t, absl::Span<const mfn_code>, const Cancellation&) override;
+  registry::Failure Ack(const registry::OwnedBatch&, absl::Span<const mfn_code>,
+                        const Cancellation&) override;
   registry::Failure LaneReleased(uint64_t, const Cancellation&) override;
-  registry::WriteResult Write(absl::Span<const mfn_record>, const Cancellation&) override;
+  registry::WriteResult Write(const registry::SharedRecords&, const Cancellation&) override;
   registry::Failure Flush(const Cancellation&) override;
-  registry::ReadResult Execute(const mfn_record&, bool, const Cancellation&) override;
+  registry::ReadResult Execute(const registry::SharedRecords&, bool, const Cancellation&) override;
   void Close(absl::Duration) override {}
 
  private:
@@ -65,7 +66,7 @@ class TestSource final : public TestInstance {
 
   registry::ReadResult Read(uint64_t max_records, uint64_t max_bytes, absl::Duration wait,
                             const Cancellation& cancel) override;
-  registry::Failure Ack(uint64_t ack_id, absl::Span<const mfn_code> outcomes,
+  registry::Failure Ack(const registry::OwnedBatch& batch, absl::Span<const mfn_code> outcomes,
                         const Cancellation& cancel) override;
   registry::Failure LaneReleased(uint64_t lane, const Cancellation& cancel) override;
 
@@ -119,7 +120,7 @@ class TestSink final : public TestInstance {
   void SetAnswer(Answer answer);  // empty: everything succeeds
   void SetFlushAnswer(std::function<registry::Failure()> answer);
 
-  registry::WriteResult Write(absl::Span<const mfn_record> records,
+  registry::WriteResult Write(const registry::SharedRecords& records,
                               const Cancellation& cancel) override;
   registry::Failure Flush(const Cancellation& cancel) override;
 

@@ -1,5 +1,8 @@
 // What callers get from an instance: failures as a status, batches that release themselves.
+#include <deque>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "server/registry/instance.h"
@@ -62,6 +65,40 @@ OwnedBatch::~OwnedBatch() {
 
 absl::Span<const mfn_record> OwnedBatch::records() const {
   return absl::MakeConstSpan(batch_.records, static_cast<size_t>(batch_.n_records));
+}
+
+namespace {
+
+struct CopiedRecords {
+  std::vector<mfn_record> records;
+  std::deque<std::vector<mfn_kv>> attributes;
+  std::deque<std::string> texts;  // stable addresses
+
+  mfn_bytes Keep(mfn_bytes bytes) {
+    if (bytes.data == nullptr) return bytes;
+    const std::string& text =
+        texts.emplace_back(reinterpret_cast<const char*>(bytes.data), bytes.len);
+    return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+  }
+};
+
+}  // namespace
+
+SharedRecords CopyRecords(absl::Span<const mfn_record> records) {
+  auto copied = std::make_shared<CopiedRecords>();
+  for (mfn_record record : records) {
+    std::vector<mfn_kv>& attributes = copied->attributes.emplace_back();
+    for (uint64_t i = 0; i < record.n_attrs; ++i) {
+      attributes.push_back(
+          {copied->Keep(record.attrs[i].key), copied->Keep(record.attrs[i].value)});
+    }
+    record.id = copied->Keep(record.id);
+    record.key = copied->Keep(record.key);
+    record.payload = copied->Keep(record.payload);
+    record.attrs = attributes.data();
+    copied->records.push_back(record);
+  }
+  return {copied->records, copied};
 }
 
 }  // namespace mfn::registry

@@ -59,6 +59,17 @@ class OwnedBatch {
   std::shared_ptr<void> keep_alive_;
 };
 
+// Records for a plugin, with what owns the array and every byte behind it. A call that overruns is
+// given up and runs on alone; it shares the ownership, so its input stays until it returns.
+// Immutable from the moment that they are given.
+struct SharedRecords {
+  absl::Span<const mfn_record> records;
+  std::shared_ptr<const void> owner;
+};
+
+// Owns copies of everything.
+SharedRecords CopyRecords(absl::Span<const mfn_record> records);
+
 struct ReadResult {
   Failure failure;   // ok, or why nothing was read
   bool end = false;  // the source is finished for good
@@ -119,17 +130,17 @@ class Instance : public std::enable_shared_from_this<Instance> {
   // Waits up to `wait` for records. One thread at a time. Time passing without records is ok().
   virtual ReadResult Read(uint64_t max_records, uint64_t max_bytes, absl::Duration wait,
                           const Cancellation& cancel) = 0;
-  // `outcomes` empty: all MFN_OK.
-  virtual Failure Ack(uint64_t ack_id, absl::Span<const mfn_code> outcomes,
+  // `batch` came from Read of this instance. `outcomes` empty: all MFN_OK.
+  virtual Failure Ack(const OwnedBatch& batch, absl::Span<const mfn_code> outcomes,
                       const Cancellation& cancel) = 0;
   virtual Failure LaneReleased(uint64_t lane, const Cancellation& cancel) = 0;
 
-  // Records borrowed until it returns.
-  virtual WriteResult Write(absl::Span<const mfn_record> records, const Cancellation& cancel) = 0;
+  virtual WriteResult Write(const SharedRecords& records, const Cancellation& cancel) = 0;
   virtual Failure Flush(const Cancellation& cancel) = 0;
 
-  // `idempotent`: may be repeated when the outcome of an attempt is unknown.
-  virtual ReadResult Execute(const mfn_record& request, bool idempotent,
+  // `request` is one record. `idempotent`: may be repeated when the outcome of an attempt is
+  // unknown.
+  virtual ReadResult Execute(const SharedRecords& request, bool idempotent,
                              const Cancellation& cancel) = 0;
 
   // No call starts after this; waits up to `bound` for running ones, then destroys the component

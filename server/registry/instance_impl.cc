@@ -68,12 +68,12 @@ class InstanceImpl final : public Instance {
   absl::Status Check(const Cancellation& cancel) override;
   ReadResult Read(uint64_t max_records, uint64_t max_bytes, absl::Duration wait,
                   const Cancellation& cancel) override;
-  Failure Ack(uint64_t ack_id, absl::Span<const mfn_code> outcomes,
+  Failure Ack(const OwnedBatch& batch, absl::Span<const mfn_code> outcomes,
               const Cancellation& cancel) override;
   Failure LaneReleased(uint64_t lane, const Cancellation& cancel) override;
-  WriteResult Write(absl::Span<const mfn_record> records, const Cancellation& cancel) override;
+  WriteResult Write(const SharedRecords& records, const Cancellation& cancel) override;
   Failure Flush(const Cancellation& cancel) override;
-  ReadResult Execute(const mfn_record& request, bool idempotent,
+  ReadResult Execute(const SharedRecords& request, bool idempotent,
                      const Cancellation& cancel) override;
   void Close(absl::Duration bound) override;
 
@@ -306,13 +306,13 @@ ReadResult InstanceImpl::Read(uint64_t max_records, uint64_t max_bytes, absl::Du
   return result;
 }
 
-Failure InstanceImpl::Ack(uint64_t ack_id, absl::Span<const mfn_code> outcomes,
+Failure InstanceImpl::Ack(const OwnedBatch& batch, absl::Span<const mfn_code> outcomes,
                           const Cancellation& cancel) {
   if (!has_source()) return Unsupported("source");
   const Mode mode = concurrent_ack() ? Mode::kAck : Mode::kWorker;
   return Guarded(MakeRequest(mode, cancel), [&](const std::shared_ptr<Live>& live, mfn_call* call) {
     const mfn_code code = Invoke(*call, [&] {
-      return component_->source.ack(live->self, call, ack_id,
+      return component_->source.ack(live->self, call, batch.ack_id(),
                                     outcomes.empty() ? nullptr : outcomes.data(), outcomes.size());
     });
     return Judge(code, std::move(call->failure), *call);
@@ -330,7 +330,8 @@ Failure InstanceImpl::LaneReleased(uint64_t lane, const Cancellation& cancel) {
       });
 }
 
-WriteResult InstanceImpl::Write(absl::Span<const mfn_record> records, const Cancellation& cancel) {
+WriteResult InstanceImpl::Write(const SharedRecords& shared, const Cancellation& cancel) {
+  const absl::Span<const mfn_record> records = shared.records;
   WriteResult result;
   if (!has_sink()) {
     result.failure = Unsupported("sink");
@@ -366,7 +367,7 @@ Failure InstanceImpl::Flush(const Cancellation& cancel) {
   });
 }
 
-ReadResult InstanceImpl::Execute(const mfn_record& input, bool idempotent,
+ReadResult InstanceImpl::Execute(const SharedRecords& input, bool idempotent,
                                  const Cancellation& cancel) {
   ReadResult result;
   if (!has_executor()) {
@@ -377,8 +378,9 @@ ReadResult InstanceImpl::Execute(const mfn_record& input, bool idempotent,
   request.idempotent = idempotent;
   result.failure = Guarded(request, [&](const std::shared_ptr<Live>& live, mfn_call* call) {
     mfn_batch batch = {};
-    const mfn_code code = Invoke(
-        *call, [&] { return component_->executor.execute(live->self, call, &input, &batch); });
+    const mfn_code code = Invoke(*call, [&] {
+      return component_->executor.execute(live->self, call, &input.records[0], &batch);
+    });
     if (code != MFN_OK) return Judge(code, std::move(call->failure), *call);
     return TakeBatch(live, batch, {kMaxExecuteRecords, kMaxBatchBytes}, &result.batch);
   });

@@ -66,7 +66,7 @@ class MemoryPluginTest : public testing::Test {
       record.time_unix_ns = MFN_TIME_ABSENT;
       records.push_back(record);
     }
-    return sink.Write(records, {});
+    return sink.Write(CopyRecords(records), {});
   }
   std::vector<std::string> Payloads(const ReadResult& result) {
     std::vector<std::string> payloads;
@@ -91,7 +91,7 @@ TEST_F(MemoryPluginTest, WhatASinkWroteASourceReads) {
   const ReadResult result = Read(*source);
   ASSERT_TRUE(result.failure.ok()) << result.failure.message;
   EXPECT_THAT(Payloads(result), testing::ElementsAre("a", "b"));
-  EXPECT_TRUE(source->Ack(result.batch.ack_id(), {}, {}).ok());
+  EXPECT_TRUE(source->Ack(result.batch, {}, {}).ok());
   EXPECT_TRUE(Read(*source).batch.records().empty());
   EXPECT_EQ(sink->status().records_out, 2u);
   EXPECT_EQ(source->status().records_in, 2u);
@@ -105,7 +105,7 @@ TEST_F(MemoryPluginTest, InlineRequestsAreEmittedAndTheSourceEnds) {
               testing::ElementsAre("{\"a\": {\"b\": \"}\"}}", "x\xC3\xA4\xF0\x9F\x98\x80\n",
                                    "{\"a\": {\"b\": \"}\"}}", "x\xC3\xA4\xF0\x9F\x98\x80\n"));
   EXPECT_FALSE(Read(*source).end) << "records are not acked yet";
-  EXPECT_TRUE(source->Ack(result.batch.ack_id(), {}, {}).ok());
+  EXPECT_TRUE(source->Ack(result.batch, {}, {}).ok());
   EXPECT_TRUE(Read(*source).end);
 }
 
@@ -115,7 +115,7 @@ TEST_F(MemoryPluginTest, ARecordAckedRetryableComesBackAndOthersDoNot) {
   Write(*sink, {"a", "b", "c"});
   const ReadResult result = Read(*source);
   const std::vector<mfn_code> outcomes = {MFN_OK, MFN_RETRYABLE, MFN_PERMANENT};
-  EXPECT_TRUE(source->Ack(result.batch.ack_id(), outcomes, {}).ok());
+  EXPECT_TRUE(source->Ack(result.batch, outcomes, {}).ok());
   EXPECT_THAT(Payloads(Read(*source)), testing::ElementsAre("b"));
 }
 
@@ -228,7 +228,7 @@ TEST_F(MemoryPluginTest, ExecuteListsAndTakes) {
   const auto execute = [&](const std::string& request) {
     mfn_record record = {};
     record.payload = BytesOf(request);
-    return source->Execute(record, true, {});
+    return source->Execute(CopyRecords({&record, 1}), true, {});
   };
   EXPECT_THAT(Payloads(execute(R"({"op": "list"})")), testing::ElementsAre("a", "b"));
   EXPECT_THAT(Payloads(execute(R"({"op": "take", "max": 1})")), testing::ElementsAre("a"));
@@ -302,7 +302,7 @@ TEST_F(MemoryPluginTest, NothingIsLostAmongManyThreadsWithFaultsAndReconnects) {
     if (!result.failure.ok()) clock_.Advance(absl::Minutes(11));
     const int n = static_cast<int>(result.batch.records().size());
     if (n > 0) {
-      EXPECT_TRUE(source->Ack(result.batch.ack_id(), {}, {}).ok());
+      EXPECT_TRUE(source->Ack(result.batch, {}, {}).ok());
     }
     read += n;
   }

@@ -188,7 +188,7 @@ TEST_F(RegistryTest, APluginsMetricsAreSummed) {
 TEST_F(RegistryTest, OnlyTheRecordsThatMayYetSucceedAreWrittenAgain) {
   auto sink = Make("partial", InstanceRole::kPublisher);
   const std::vector<mfn_record> records(4);
-  const WriteResult result = sink->Write(records, {});
+  const WriteResult result = sink->Write(CopyRecords(records), {});
   EXPECT_TRUE(result.failure.ok()) << result.failure.message;
   ASSERT_EQ(result.failed.size(), 1u);
   EXPECT_EQ(result.failed[0].index, 1u);
@@ -199,7 +199,8 @@ TEST_F(RegistryTest, OnlyTheRecordsThatMayYetSucceedAreWrittenAgain) {
 
 TEST_F(RegistryTest, ARefusedBatchIsOneFailureAndNotMany) {
   const std::vector<mfn_record> records(3);
-  const WriteResult result = Make("refuse", InstanceRole::kPublisher)->Write(records, {});
+  const WriteResult result =
+      Make("refuse", InstanceRole::kPublisher)->Write(CopyRecords(records), {});
   EXPECT_EQ(result.failure.code, MFN_PERMANENT);
   EXPECT_TRUE(result.failed.empty());
 }
@@ -210,8 +211,10 @@ TEST_F(RegistryTest, StateBelongsToTheInstancesName) {
   const std::string key = "cursor", value = "42";
   request.key = {reinterpret_cast<const uint8_t*>(key.data()), key.size()};
   request.payload = {reinterpret_cast<const uint8_t*>(value.data()), value.size()};
-  EXPECT_EQ(instance->Execute(request, true, {}).batch.records()[0].payload.len, 0u);
-  EXPECT_EQ(instance->Execute(request, true, {}).batch.records()[0].payload.len, 2u);
+  EXPECT_EQ(instance->Execute(CopyRecords({&request, 1}), true, {}).batch.records()[0].payload.len,
+            0u);
+  EXPECT_EQ(instance->Execute(CopyRecords({&request, 1}), true, {}).batch.records()[0].payload.len,
+            2u);
   EXPECT_EQ(store_.blobs.count(instance->name() + "/cursor"), 1u);
 }
 

@@ -222,8 +222,8 @@ class ConnectorService final : public mfn::v1::ConnectorService::CallbackService
                    {{"name", request.name()}});
     }
     const BorrowedRecord record(request.record());
-    const registry::ReadResult result =
-        (*instance)->Execute(record.get(), request.idempotent(), cancel);
+    const registry::ReadResult result = (*instance)->Execute(
+        registry::CopyRecords({&record.get(), 1}), request.idempotent(), cancel);
     if (!result.failure.ok()) return FromFailure(result.failure, (*instance)->name());
     for (const mfn_record& one : result.batch.records()) {
       ToProto(one, out->add_records());
