@@ -17,12 +17,17 @@ namespace {
 // How long calls that still run get after the pipelines have drained.
 constexpr absl::Duration kCallBound = absl::Seconds(5);
 
-// "plugins" beside the folder of this program; empty if there is none.
+// Of a build "plugins" beside the folder of this program, of an installation the plugins' own
+// folder; empty if there is neither.
 std::string DefaultPluginDir() {
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  const std::filesystem::path dir = program.parent_path().parent_path() / "plugins";
-  return !error && std::filesystem::is_directory(dir, error) ? dir.string() : std::string();
+  if (error) return "";
+  for (const char* name : {"plugins", MFN_PLUGIN_INSTALL_DIR}) {
+    const std::filesystem::path dir = program.parent_path().parent_path() / name;
+    if (std::filesystem::is_directory(dir, error)) return dir.string();
+  }
+  return "";
 }
 
 // A file that is no plugin is reported and does not stop the others; a bad folder stops.

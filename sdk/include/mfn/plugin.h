@@ -53,7 +53,9 @@ extern "C" {
 
 /* Whether the struct behind pointer p, of type T, is large enough to have member m, and m is set.
  * The first test reads struct_size only; so it is safe on a struct of any age. */
-#define MFN_HAS(T, p, m) ((p)->struct_size >= offsetof(T, m) + sizeof((p)->m) && (p)->m != 0)
+#define MFN_HAS(T, p, m)                                                                \
+  ((p)->struct_size >= offsetof(T, m) + sizeof((p)->m) /* NOLINT(*-sizeof-expression)*/ \
+   && (p)->m != 0)
 
 /* ------------------------------------------------------------------------------------- codes */
 
