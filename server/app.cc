@@ -10,12 +10,20 @@
 #include "absl/strings/str_join.h"
 #include "server/base/config_loader.h"
 #include "server/base/log.h"
+#include "server/observability/process_metrics.h"
+#include "server/pipeline/codec.h"
+#include "server/pipeline/metrics.h"
+#include "server/registry/metrics.h"
+#include "server/store/state_store.h"
 
 namespace mfn {
 namespace {
 
 // How long calls that still run get after the pipelines have drained.
 constexpr absl::Duration kCallBound = absl::Seconds(5);
+// How often the store has to show that it can be written, and how long that counts.
+constexpr absl::Duration kStoreProbe = absl::Seconds(2);
+constexpr absl::Duration kStoreAnswer = absl::Seconds(10);
 
 // Of a build "plugins" beside the folder of this program, of an installation the plugins' own
 // folder; empty if there is neither.
@@ -31,7 +39,9 @@ std::string DefaultPluginDir() {
 }
 
 // A file that is no plugin is reported and does not stop the others; a bad folder stops.
-absl::Status LoadPlugins(const ServerConfig& config, registry::Registry* registry) {
+// `rejected` counts those files.
+absl::Status LoadPlugins(const ServerConfig& config, registry::Registry* registry,
+                         size_t* rejected) {
   std::vector<std::string> dirs = config.plugin_dirs;
   if (dirs.empty()) {
     if (std::string dir = DefaultPluginDir(); !dir.empty()) dirs.push_back(std::move(dir));
@@ -39,6 +49,7 @@ absl::Status LoadPlugins(const ServerConfig& config, registry::Registry* registr
   for (const std::string& dir : dirs) {
     std::vector<registry::LoadError> errors;
     if (absl::Status s = registry->LoadDirectory(dir, &errors); !s.ok()) return s;
+    *rejected += errors.size();
     for (const registry::LoadError& error : errors) {
       Log(LogLevel::kWarning, "registry", "not loaded as a plugin",
           {{"path", error.path}, {"error", std::string(error.status.message())}});
@@ -114,15 +125,25 @@ absl::StatusOr<std::unique_ptr<App>> App::Start(const Config& config, const std:
   return app;
 }
 
+App::App(const Config& config)
+    : config_(config),
+      readiness_({"configuration", "store", "plugins", "serving"}, Clock::Real()) {}
+
 absl::Status App::Init(const std::string& source) {
+  if (absl::Status s = ListenHttp(); !s.ok()) return s;
   auto store = store::Store::Open(config_.server.state_dir);
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
   registry::RegistryOptions options;
   options.state = &store_->state();
   registry_ = registry::Registry::Create(options);
-  if (absl::Status s = LoadPlugins(config_.server, registry_.get()); !s.ok()) return s;
+  size_t rejected = 0;
+  if (absl::Status s = LoadPlugins(config_.server, registry_.get(), &rejected); !s.ok()) return s;
+  const std::string note =
+      rejected == 0 ? "" : absl::StrCat(rejected, " files are no plugins; the log names them");
+  readiness_.Set("plugins", absl::OkStatus(), note);
   if (absl::Status s = CheckAgainst(*registry_, config_, source); !s.ok()) return s;
+  readiness_.Set("configuration", absl::OkStatus());
   pipeline::PipelineManager::Options pipelines;
   pipelines.registry = registry_.get();
   pipelines.store = store_.get();
@@ -141,11 +162,58 @@ absl::Status App::Init(const std::string& source) {
   server_ = *std::move(server);
   // Last, so that nothing is read by a server that then fails to start.
   catalogue_->StartPipelines();
+  serving_ = true;
+  readiness_.Set("serving", absl::OkStatus());
+  ProbeStore();
+  health_ = std::thread([this] { WatchHealth(); });
   return absl::OkStatus();
 }
 
+absl::Status App::ListenHttp() {
+  if (config_.server.http.listen.empty()) return absl::OkStatus();
+  observability::HttpListener::Options options;
+  options.listen = config_.server.http.listen;
+  if (config_.server.api_key_required) options.api_keys = config_.server.api_keys;
+  observability::HttpListener::Hooks hooks;
+  hooks.collect = [this](MetricSet* out) { Collect(out); };
+  hooks.checks = [this] { return readiness_.Checks(); };
+  auto http = observability::HttpListener::Start(options, std::move(hooks));
+  if (!http.ok()) return http.status();
+  http_ = *std::move(http);
+  return absl::OkStatus();
+}
+
+void App::Collect(MetricSet* out) const {
+  observability::CollectProcessMetrics(out);
+  out->Gauge(
+      "mfn_build_info", "1; the labels say what runs.",
+      {{"version", MFN_VERSION}, {"engine_revision", std::string(pipeline::kEngineRevision)}}, 1);
+  for (const ReadinessCheck& check : readiness_.Checks()) {
+    out->Gauge("mfn_ready", "1 for a check of /readyz that holds.", {{"check", check.name}},
+               check.ok ? 1 : 0);
+  }
+  if (!serving_) return;
+  pipeline::CollectMetrics(*pipelines_, out);
+  registry::CollectMetrics(*registry_, out);
+}
+
+void App::ProbeStore() {
+  // No instance can have this name, so no plugin ever meets this entry.
+  const absl::Status written = store_->state().Put("(mfnd)", "probe", "");
+  readiness_.SetFor("store", written, kStoreAnswer);
+  server_->SetHealth(readiness_.Ready());
+}
+
+void App::WatchHealth() {
+  const Cancellation ending = ending_.token();
+  while (!ending.WaitFor(kStoreProbe)) ProbeStore();
+}
+
 void App::Stop() {
-  if (server_ != nullptr) server_->Lame();
+  readiness_.Set("serving", absl::UnavailableError("stopping: pipelines drain, calls end"));
+  if (server_ != nullptr) server_->SetHealth(false);
+  ending_.Cancel();
+  if (health_.joinable()) health_.join();
   if (pipelines_ != nullptr) pipelines_->Shutdown();
   if (server_ != nullptr) server_->Shutdown(kCallBound);
 }
@@ -154,7 +222,8 @@ App::~App() { Stop(); }
 
 absl::Status CheckConfig(const Config& config, const std::string& source, std::string* printed) {
   const std::unique_ptr<registry::Registry> registry = registry::Registry::Create({});
-  if (absl::Status s = LoadPlugins(config.server, registry.get()); !s.ok()) return s;
+  size_t rejected = 0;
+  if (absl::Status s = LoadPlugins(config.server, registry.get(), &rejected); !s.ok()) return s;
   if (absl::Status s = CheckAgainst(*registry, config, source); !s.ok()) return s;
   if (printed == nullptr) return absl::OkStatus();
   *printed = PrintConfig(

@@ -90,6 +90,9 @@ int Serve(const Flags& flags, const mfn::Config& config, const std::string& sour
       return Fail(s);
   }
   std::printf("mfnd listening on %s\n", (*app)->server().address().c_str());
+  if (const std::string http = (*app)->http_address(); !http.empty()) {
+    std::printf("mfnd metrics and health on http://%s\n", http.c_str());
+  }
   std::fflush(stdout);
   int signal = 0;
   sigwait(&signals, &signal);

@@ -87,8 +87,14 @@ struct TlsConfig {
   std::string client_ca_file;       // not empty: clients must present a certificate signed by it
 };
 
+struct HttpConfig {
+  // Metrics and health: host:port; port 0 picks a free one. Empty: not served.
+  std::string listen;
+};
+
 struct ServerConfig {
   std::string listen = "127.0.0.1:50051";  // host:port or unix:path; port 0 picks a free one
+  HttpConfig http;
   TlsConfig tls;
   std::vector<std::string> api_keys;  // secrets
   bool api_key_required = false;

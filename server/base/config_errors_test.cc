@@ -77,7 +77,8 @@ TEST(BadConfig, KeysAndTypes) {
        "you mean \"connectors\"?)"},
       {"server:\n  lisen: x\n",
        "c.yaml:2:3: server.lisen: unknown key; known: api_key_required, api_keys, "
-       "drain_timeout_ms, listen, max_concurrent_simulations, plugin_dirs, rate_limit, state_dir, "
+       "drain_timeout_ms, http, listen, max_concurrent_simulations, plugin_dirs, rate_limit, "
+       "state_dir, "
        "tls (did you mean \"listen\"?)"},
       {"server: {}\nserver: {}\n", "c.yaml:2:1: server: the key stands twice, first in line 1"},
       {"connectors:\n  - name: a\n    connector_type: f\n    config_data:\n      k: 1\n      k: "
@@ -138,7 +139,8 @@ TEST(BadConfig, NamesAndReferences) {
        "c.yaml:2:11: connectors[0].name: expected a string, found 7"},
       {"connectors: [{name: a, connector_type: f}]\npublishers:\n  - publisher_type: f\n"
        "    name: a\n",
-       "c.yaml:4:11: publishers[0].name: \"a\" is already the name of connectors[0]; names are "
+       "c.yaml:4:11: publishers[0].name: the name \"a\" is already that of connectors[0]; names "
+       "are "
        "unique among connectors and publishers"},
       {"connectors: [{name: inbox, connector_type: f}]\n"
        "publishers: [{name: outbox, publisher_type: f}]\n"
@@ -156,7 +158,7 @@ TEST(BadConfig, NamesAndReferences) {
        "pipelines:\n  - {name: p, source: i, sinks: [o, {publisher: o}]}\n"
        "  - {name: p, source: i, sinks: [o], dead_letter: o}\n",
        "c.yaml:4:37: pipelines[0].sinks[1]: names a publisher a second time\n"
-       "c.yaml:5:12: pipelines[1].name: \"p\" is already the name of pipelines[0]; names are "
+       "c.yaml:5:12: pipelines[1].name: the name \"p\" is already that of pipelines[0]; names are "
        "unique "
        "among pipelines\n"
        "c.yaml:5:51: pipelines[1].dead_letter: unknown value, found the string \"o\"; known: "
@@ -195,6 +197,12 @@ TEST(BadConfig, ServerAndSecurity) {
        "c.yaml:2:11: server.listen: expected host:port, ..."},
       {"server:\n  listen: ::1:80\n", "c.yaml:2:11: server.listen: expected host:port, ..."},
       {"server:\n  listen: 'unix:'\n", "c.yaml:2:11: server.listen: expected host:port, ..."},
+      {"server:\n  http: {listen: 0.0.0.0:9464}\n",
+       "c.yaml:2:18: server.http.listen: refused without server.api_keys and ..."},
+      {"server:\n  http: {listen: 0.0.0.0:1}\n  api_keys: [k]\n  api_key_required: false\n",
+       "c.yaml:2:18: server.http.listen: refused without server.api_keys and ..."},
+      {"server:\n  http: {listen: 'unix:/x'}\n",
+       "c.yaml:2:18: server.http.listen: expected host:port or ..."},
       {"server:\n  tls:\n    cert: c.pem\n",
        "c.yaml:3:5: server.tls.key: required beside server.tls.cert, but missing"},
       {"server:\n  tls:\n    client_ca: c.pem\n",
@@ -253,6 +261,24 @@ TEST(BadConfig, WhatWasPutInIsNotQuoted) {
   EXPECT_THAT(errors, HasSubstr("c.yaml:4:17: connectors[0].timeout_ms: expected an integer from 1 "
                                 "to 3600000, found a string"));
   EXPECT_THAT(errors, HasSubstr("config_data.k: the text that was put in is not UTF-8"));
+}
+
+TEST(BadConfig, ANameThatWasPutInIsNotQuotedByOthers) {
+  const std::string errors = Errors(R"(connectors:
+  - {name: "${SECRET}", connector_type: f}
+  - {name: "${SECRET}", connector_type: f}
+  - {name: shown, connector_type: f}
+pipelines:
+  - name: p
+    source: "${SECRET}2"
+    sinks: ["${SECRET}", {publisher: "${SECRET}"}]
+    dead_letter: {publisher: "${SECRET}"}
+)",
+                                    {{"SECRET", "hunter2"}});
+  EXPECT_THAT(errors, Not(HasSubstr("hunter2")));
+  EXPECT_THAT(errors, HasSubstr("the name is already that of connectors[0]"));
+  EXPECT_THAT(errors, HasSubstr("pipelines[0].source: unknown connector; known: shown"));
+  EXPECT_THAT(errors, HasSubstr("sinks[0]: unknown publisher (that is a connector"));
 }
 
 TEST(BadConfig, AllProblemsAtOnceInTheOrderOfTheFile) {

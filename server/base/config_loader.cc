@@ -104,7 +104,7 @@ std::vector<Item> NormaliseList(const YamlDocument& document, const char* key,
 }
 
 Config NormaliseDocument(const YamlDocument& document, absl::string_view base_dir,
-                         const EnvLookup& env, Problems* problems) {
+                         const EnvLookup& env, const Quotable& quotable, Problems* problems) {
   const auto instance = [&](InstanceRole role) {
     return [role, problems](const json& value, const std::string& path) {
       return NormaliseInstance(value, role, path, problems);
@@ -120,7 +120,7 @@ Config NormaliseDocument(const YamlDocument& document, absl::string_view base_di
       document, "pipelines", [&](const json& value, const std::string& path) {
         return NormalisePipeline(value, path, problems);
       });
-  CheckReferences(config, problems);
+  CheckReferences(config, quotable, problems);
   return config;
 }
 
@@ -139,12 +139,11 @@ absl::StatusOr<Config> Load(absl::string_view text, absl::string_view name,
   };
   RestoreText(text_of, &document.value);
   Problems of_schema;
-  CheckAgainstSchema(
-      document.value, [&](const std::string& path) { return text_of(path) == nullptr; },
-      &of_schema);
+  const Quotable quotable = [&](const std::string& path) { return text_of(path) == nullptr; };
+  CheckAgainstSchema(document.value, quotable, &of_schema);
   Append(std::move(of_schema), &problems);
   Problems of_meaning;
-  Config config = NormaliseDocument(document, base_dir, env, &of_meaning);
+  Config config = NormaliseDocument(document, base_dir, env, quotable, &of_meaning);
   Append(std::move(of_meaning), &problems);
   if (!problems.empty()) return ReportInFile(problems, document, name);
   return config;

@@ -286,6 +286,8 @@ TEST(LoadConfig, LoopbackNeedsNoProtectionAndTheRestDoes) {
     MustLoad(absl::StrCat("server: {listen: ", listen, "}"));
   }
   MustLoad("server: {listen: '0.0.0.0:1', api_keys: [k]}");
+  MustLoad("server: {http: {listen: '0.0.0.0:1'}, api_keys: [k]}");
+  EXPECT_EQ(MustLoad("server: {http: {listen: 'localhost:0'}}").server.http.listen, "localhost:0");
   MustLoad("server: {listen: 'example.com:1', tls: {cert: c, key: k}}");
   MustLoad("server: {listen: '[::]:1'}", {{"MFN_API_KEY", "k"}});
 }

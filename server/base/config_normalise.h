@@ -6,6 +6,7 @@
 #ifndef MFN_SERVER_BASE_CONFIG_NORMALISE_H_
 #define MFN_SERVER_BASE_CONFIG_NORMALISE_H_
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -27,8 +28,9 @@ ServerConfig NormaliseServer(const nlohmann::json& value, absl::string_view base
                              const EnvLookup& env, Problems* problems);
 
 // Names that stand twice, and pipelines that name what is not there. The instances stand at
-// connectors[i], publishers[i] and pipelines[i].
-void CheckReferences(const Config& config, Problems* problems);
+// connectors[i], publishers[i] and pipelines[i]. What is not quotable(path) is not shown.
+using Quotable = std::function<bool(const std::string& path)>;
+void CheckReferences(const Config& config, const Quotable& quotable, Problems* problems);
 
 }  // namespace mfn
 

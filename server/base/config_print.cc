@@ -178,6 +178,7 @@ Ordered Server(const ServerConfig& server) {
     out["tls"]["key"] = server.tls.key_file;
     if (!server.tls.client_ca_file.empty()) out["tls"]["client_ca"] = server.tls.client_ca_file;
   }
+  if (!server.http.listen.empty()) out["http"]["listen"] = server.http.listen;
   out["api_keys"] = Ordered::array();
   for (size_t i = 0; i < server.api_keys.size(); ++i) {
     out["api_keys"].push_back(std::string(kRedacted));

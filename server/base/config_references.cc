@@ -10,13 +10,10 @@
 namespace mfn {
 namespace {
 
-std::vector<std::string> NamesOf(const std::vector<InstanceConfig>& instances) {
-  std::vector<std::string> names;
-  for (const InstanceConfig& instance : instances) {
-    if (!instance.name.empty()) names.push_back(instance.name);
-  }
-  return names;
-}
+struct Names {
+  std::vector<std::string> all;
+  std::vector<std::string> shown;  // those that may be quoted
+};
 
 bool Has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -24,11 +21,12 @@ bool Has(const std::vector<std::string>& names, const std::string& name) {
 
 class ReferenceChecker {
  public:
-  ReferenceChecker(const Config& config, Problems* problems)
+  ReferenceChecker(const Config& config, const Quotable& quotable, Problems* problems)
       : config_(config),
+        quotable_(quotable),
         problems_(problems),
-        connectors_(NamesOf(config.connectors)),
-        publishers_(NamesOf(config.publishers)) {}
+        connectors_(NamesOf(config.connectors, "connectors")),
+        publishers_(NamesOf(config.publishers, "publishers")) {}
 
   void Check() {
     std::map<std::string, std::string> instances;
@@ -42,6 +40,22 @@ class ReferenceChecker {
   }
 
  private:
+  Names NamesOf(const std::vector<InstanceConfig>& instances, absl::string_view list) const {
+    Names names;
+    for (size_t i = 0; i < instances.size(); ++i) {
+      const std::string& name = instances[i].name;
+      if (name.empty()) continue;
+      names.all.push_back(name);
+      if (quotable_(MemberPath(ItemPath(list, i), "name"))) names.shown.push_back(name);
+    }
+    return names;
+  }
+
+  // The name in quotes, with a blank before it; nothing if it may be a secret.
+  std::string Quoted(const std::string& name, const std::string& path) const {
+    return quotable_(path) ? absl::StrCat(" \"", name, "\"") : "";
+  }
+
   void Report(const std::string& path, std::string what) {
     problems_->push_back({.path = path, .what = std::move(what), .at_key = false, .at = {}});
   }
@@ -55,7 +69,7 @@ class ReferenceChecker {
       const auto [first, added] = seen->emplace(items[i].name, path);
       if (added) continue;
       Report(path,
-             absl::StrCat("\"", items[i].name, "\" is already the name of ",
+             absl::StrCat("the name", Quoted(items[i].name, path), " is already that of ",
                           absl::StripSuffix(first->second, ".name"), "; names are unique among ",
                           list == "pipelines" ? "pipelines" : "connectors and publishers"));
     }
@@ -64,7 +78,10 @@ class ReferenceChecker {
   void CheckPipeline(const PipelineConfig& pipeline, const std::string& path) {
     CheckName(pipeline.source, MemberPath(path, "source"), "connector", connectors_, publishers_);
     for (size_t i = 0; i < pipeline.sinks.size(); ++i) {
-      CheckName(pipeline.sinks[i].publisher, ItemPath(MemberPath(path, "sinks"), i), "publisher",
+      // "- name" or "- publisher: name".
+      const std::string item = ItemPath(MemberPath(path, "sinks"), i);
+      const std::string member = MemberPath(item, "publisher");
+      CheckName(pipeline.sinks[i].publisher, quotable_(member) ? item : member, "publisher",
                 publishers_, connectors_);
     }
     CheckName(pipeline.dead_letter_publisher,
@@ -74,24 +91,27 @@ class ReferenceChecker {
 
   // An empty name was reported before or means that none is wanted.
   void CheckName(const std::string& name, const std::string& path, absl::string_view kind,
-                 const std::vector<std::string>& known, const std::vector<std::string>& others) {
-    if (name.empty() || Has(known, name)) return;
+                 const Names& known, const Names& others) {
+    if (name.empty() || Has(known.all, name)) return;
     const absl::string_view other = kind == "connector" ? "publisher" : "connector";
     const std::string hint =
-        Has(others, name) ? absl::StrCat(" (that is a ", other, ", not a ", kind, ")") : "";
-    Report(path, absl::StrCat("unknown ", kind, " \"", name, "\"", hint, "; ", Known(name, known)));
+        Has(others.all, name) ? absl::StrCat(" (that is a ", other, ", not a ", kind, ")") : "";
+    const std::string shown = quotable_(path) ? name : "";
+    Report(path, absl::StrCat("unknown ", kind, Quoted(name, path), hint, "; ",
+                              Known(shown, known.shown)));
   }
 
   const Config& config_;
+  const Quotable& quotable_;
   Problems* const problems_;
-  const std::vector<std::string> connectors_;
-  const std::vector<std::string> publishers_;
+  const Names connectors_;
+  const Names publishers_;
 };
 
 }  // namespace
 
-void CheckReferences(const Config& config, Problems* problems) {
-  ReferenceChecker(config, problems).Check();
+void CheckReferences(const Config& config, const Quotable& quotable, Problems* problems) {
+  ReferenceChecker(config, quotable, problems).Check();
 }
 
 }  // namespace mfn

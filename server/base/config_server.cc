@@ -184,6 +184,21 @@ void CheckListen(const ServerConfig& server, Problems* problems) {
                       ": only loopback (127.0.0.0/8, [::1], localhost, unix:) may be served then"));
 }
 
+// Plain HTTP: only keys can tell who asks.
+void CheckHttpListen(const ServerConfig& server, Problems* problems) {
+  if (server.http.listen.empty()) return;
+  const std::optional<std::string> host = HostOf(server.http.listen);
+  if (!host.has_value()) {
+    Report(problems, "server.http.listen",
+           "expected host:port or [ipv6]:port, with a port from 0 to 65535");
+    return;
+  }
+  if (Loopback(*host) || (server.api_key_required && !server.api_keys.empty())) return;
+  Report(problems, "server.http.listen",
+         "refused without server.api_keys and server.api_key_required: only loopback "
+         "(127.0.0.0/8, [::1], localhost) may be served then");
+}
+
 }  // namespace
 
 ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, const EnvLookup& env,
@@ -195,6 +210,8 @@ ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, cons
   ReadTls(value, base_dir, &server, problems);
   ReadKeys(value, environment, &server, problems);
   CheckListen(server, problems);
+  server.http.listen = StringMember(ObjectMember(value, "http"), "listen").value_or("");
+  CheckHttpListen(server, problems);
   const json& limit = ObjectMember(value, "rate_limit");
   server.rate_limit_enabled = environment.rate_limit_enabled.value_or(
       BoolMember(limit, "enabled").value_or(environment.guarded));

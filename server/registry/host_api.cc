@@ -58,18 +58,19 @@ struct HostApi::Functions {
     // The instance is the host's own object; a plugin only ever holds it as const.
     auto* self = const_cast<HostApi*>(Self(host));
     auto made = std::make_unique<Metric>();
-    made->gauge = kind == MFN_METRIC_GAUGE;
-    made->name = CleanText(name, kMaxName);
-    if (made->name.empty()) return 0;
+    PluginMetric& about = made->about;
+    about.gauge = kind == MFN_METRIC_GAUGE;
+    about.name = CleanText(name, kMaxName);
+    if (about.name.empty()) return 0;
     for (uint64_t i = 0; i < n; ++i) {
-      absl::StrAppend(&made->name, i == 0 ? "{" : ",", CleanText(labels[i].key, kMaxName), "=",
-                      CleanText(labels[i].value, kMaxName));
+      about.labels.emplace_back(CleanText(labels[i].key, kMaxName),
+                                CleanText(labels[i].value, kMaxName));
     }
-    if (n > 0) made->name += '}';
     MutexLock lock(&self->mutex_);
     for (size_t i = 0; i < self->owned_.size(); ++i) {
-      const Metric& known = *self->owned_[i];
-      if (known.name == made->name) return known.gauge == made->gauge ? i + 1 : 0;
+      const PluginMetric& known = self->owned_[i]->about;
+      if (known.name != about.name || known.labels != about.labels) continue;
+      return known.gauge == about.gauge ? i + 1 : 0;
     }
     if (self->owned_.size() == kMaxMetrics) return 0;
     self->metrics_[self->owned_.size()].store(made.get(), std::memory_order_release);
@@ -82,7 +83,7 @@ struct HostApi::Functions {
     Metric* known = Self(host)->metrics_[id - 1].load(std::memory_order_acquire);
     if (known == nullptr) return;
     // A counter never goes down; NaN would stick for ever.
-    if (!(value == value) || (!known->gauge && value < 0)) return;
+    if (!(value == value) || (!known->about.gauge && value < 0)) return;
     known->value.fetch_add(value, std::memory_order_relaxed);
   }
 
@@ -153,12 +154,13 @@ HostApi::HostApi(std::string instance, store::StateStore* state)
   extension = Functions::Extension;
 }
 
-std::vector<std::pair<std::string, double>> HostApi::Metrics() const {
-  std::vector<std::pair<std::string, double>> metrics;
+std::vector<PluginMetric> HostApi::Metrics() const {
+  std::vector<PluginMetric> metrics;
   for (const std::atomic<Metric*>& slot : metrics_) {
     const Metric* known = slot.load(std::memory_order_acquire);
     if (known == nullptr) break;
-    metrics.emplace_back(known->name, known->value.load(std::memory_order_relaxed));
+    metrics.push_back(known->about);
+    metrics.back().value = known->value.load(std::memory_order_relaxed);
   }
   return metrics;
 }

@@ -53,14 +53,13 @@ class HostApi : public mfn_host {
   HostApi(const HostApi&) = delete;
   HostApi& operator=(const HostApi&) = delete;
 
-  // "name{label=value,...}" with its value, in the order of registration.
-  std::vector<std::pair<std::string, double>> Metrics() const;
+  // In the order of registration.
+  std::vector<PluginMetric> Metrics() const;
 
  private:
   static constexpr size_t kMaxMetrics = 256;
   struct Metric {
-    std::string name;  // with its labels
-    bool gauge = false;
+    PluginMetric about;  // its value stays 0
     std::atomic<double> value{0};
   };
   struct Functions;  // what the function pointers point to

@@ -89,6 +89,14 @@ struct WriteResult {
 enum class BreakerState { kClosed, kOpen, kHalfOpen };
 enum class InstanceState { kCreated, kConnected, kDisconnected, kQuarantined, kClosed };
 
+// What a plugin registered itself.
+struct PluginMetric {
+  std::string name;
+  std::vector<std::pair<std::string, std::string>> labels;
+  bool gauge = false;  // else a counter
+  double value = 0;
+};
+
 // A snapshot; counters never go down.
 struct InstanceStatus {
   InstanceState state = InstanceState::kCreated;
@@ -104,8 +112,7 @@ struct InstanceStatus {
   uint64_t breaker_opened = 0;
   uint64_t overruns = 0;                     // calls that returned over 500 ms after their deadline
   uint64_t records_in = 0, records_out = 0;  // read from / written to the plugin
-  // What the plugin registered itself, name with labels and value.
-  std::vector<std::pair<std::string, double>> plugin_metrics;
+  std::vector<PluginMetric> plugin_metrics;  // in the order of registration
   double mean_attempt_ms = 0;
 };
 

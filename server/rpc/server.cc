@@ -122,7 +122,7 @@ class GrpcServer final : public Server {
                        " (server.listen): is another process using it, or is it no address of "
                        "this machine, or is a TLS file bad?"));
     }
-    server_->GetHealthCheckService()->SetServingStatus(true);
+    SetHealth(false);
     return absl::OkStatus();
   }
 
@@ -132,7 +132,9 @@ class GrpcServer final : public Server {
   }
   int port() const override { return absl::StartsWith(config_.listen, "unix:") ? 0 : port_; }
 
-  void Lame() override { server_->GetHealthCheckService()->SetServingStatus(false); }
+  void SetHealth(bool serving) override {
+    server_->GetHealthCheckService()->SetServingStatus(serving);
+  }
 
   void Shutdown(absl::Duration bound) override {
     if (server_ == nullptr || shut_down_) return;

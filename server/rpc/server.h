@@ -40,8 +40,8 @@ class Server {
   virtual std::string address() const = 0;  // with the port that is used, "127.0.0.1:50051"
   virtual int port() const = 0;             // 0 for a Unix socket
 
-  // Health says NOT_SERVING from now on; calls go on.
-  virtual void Lame() = 0;
+  // What health says from now on (not serving, at first); calls go on either way.
+  virtual void SetHealth(bool serving) = 0;
   // Refuses new calls, waits up to `bound` for running ones, cancels the rest. Idempotent.
   virtual void Shutdown(absl::Duration bound) = 0;
 };

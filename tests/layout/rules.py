@@ -34,6 +34,8 @@ LIBRARY_OWNERS = {
     "google/rpc/": ["rpc", "cli"],
     "sqlite3.h": ["store"],
     "spdlog/": ["observability"],
+    "prometheus/": ["observability"],
+    "civetweb.h": ["observability"],
     "yaml-cpp/": ["base"],
     "valijson/": ["base", "registry"],
     "boost/dll": ["registry"],

@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 import traceback
+import urllib.error
+import urllib.request
 
 ROOT = pathlib.Path(os.environ["MFN_ROOT"])
 BUILD = pathlib.Path(os.environ["MFN_BUILD"])
@@ -70,6 +72,17 @@ class Mfnd:
 
     def log(self):
         return self.log_path.read_text(errors="replace")
+
+    def http(self, path, headers=None):
+        """GET from the HTTP listener of server.http; returns (status, text)."""
+        wait_until(lambda: "metrics and health on http://" in self.log(), "the HTTP address")
+        address = self.log().rsplit("metrics and health on ", 1)[1].split()[0]
+        request = urllib.request.Request(address + path, headers=headers or {})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as reply:
+                return reply.status, reply.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
 
     def kill(self):
         self.process.kill()

@@ -1,0 +1,67 @@
+// The books of every pipeline as metrics. A counter never goes down: accounts that items leave
+// again (a dead letter is replayed, a parked item goes on) are gauges.
+#include "server/pipeline/metrics.h"
+
+#include <string>
+#include <utility>
+
+namespace mfn::pipeline {
+namespace {
+
+constexpr std::pair<PipelineState, const char*> kStates[] = {
+    {PipelineState::kStopped, "stopped"},   {PipelineState::kRunning, "running"},
+    {PipelineState::kPaused, "paused"},     {PipelineState::kDraining, "draining"},
+    {PipelineState::kFinished, "finished"}, {PipelineState::kFailed, "failed"},
+};
+
+void CollectConservation(const std::string& name, const Conservation& counts, MetricSet* out) {
+  out->Counter("mfn_pipeline_received_items_total", "Items read from the source.",
+               {{"pipeline", name}}, static_cast<double>(counts.received));
+  const auto settled = [&](const char* outcome, const std::string& cause, uint64_t items) {
+    out->Counter("mfn_pipeline_items_total",
+                 "Items that are settled, by outcome; what was dropped, by cause.",
+                 {{"pipeline", name}, {"outcome", outcome}, {"cause", cause}},
+                 static_cast<double>(items));
+  };
+  settled("delivered", "", counts.delivered);
+  settled("returned", "", counts.returned);
+  for (const auto& [cause, items] : counts.dropped_by_cause) settled("dropped", cause, items);
+  const auto held = [&](const char* account, uint64_t items) {
+    out->Gauge(
+        "mfn_pipeline_held_items",
+        "Items that may still change account: kept as dead letters, waiting for a publisher, "
+        "on their way.",
+        {{"pipeline", name}, {"account", account}}, static_cast<double>(items));
+  };
+  held("dead_lettered", counts.dead_lettered);
+  held("parked", counts.parked);
+  held("in_flight", counts.in_flight);
+}
+
+void CollectOne(const std::string& name, const PipelineStatus& status, MetricSet* out) {
+  CollectConservation(name, status.counts, out);
+  const MetricLabels labels = {{"pipeline", name}};
+  out->Counter("mfn_pipeline_records_read_total", "Records read from the source.", labels,
+               static_cast<double>(status.records_read));
+  out->Counter("mfn_pipeline_records_acked_total", "Records acknowledged to the source.", labels,
+               static_cast<double>(status.records_acked));
+  out->Counter("mfn_pipeline_dead_letters_replayed_total", "Dead letters delivered by a replay.",
+               labels, static_cast<double>(status.replayed));
+  out->Counter("mfn_pipeline_simulate_cpu_seconds_total", "Processor time spent in the engine.",
+               labels, status.simulate_seconds);
+  for (const auto& [state, word] : kStates) {
+    out->Gauge("mfn_pipeline_state", "1 for the state that the pipeline is in.",
+               {{"pipeline", name}, {"state", word}}, state == status.state ? 1 : 0);
+  }
+}
+
+}  // namespace
+
+void CollectMetrics(const PipelineManager& pipelines, MetricSet* out) {
+  for (const PipelineConfig& config : pipelines.List()) {
+    const auto status = pipelines.Status(config.name);
+    if (status.ok()) CollectOne(config.name, *status, out);  // else deleted meanwhile
+  }
+}
+
+}  // namespace mfn::pipeline
