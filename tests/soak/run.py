@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """An hour of load on a real mfnd: do resident memory and file descriptors stay flat?
 
-    tests/soak/run.py [--minutes 60] [--rate 20] [--seed N]
+    tests/soak/run.py [--minutes 60] [--rate 40] [--seed N] [--only KIND]
     tests/soak/run.py --smoke          15 seconds; checks the script and the answers, not flatness
 
 --rate is gRPC calls a second (soak_load: unary, streams, many, lists, cancelled, refused, connectors
 made and forgotten, new connections) and about as many pipeline requests a second: two pipelines from
 files to files, one of lines with archive and rotation, one of single files that are deleted. What
-was checked is removed, so the disk stays bounded.
+was checked is removed, so the disk stays bounded. --only limits the calls to one kind of load.cc
+("none": the pipelines alone), to find out what grows.
 
 Every 2 seconds the resident set, the descriptors and the threads of mfnd are read from /proc. The
 first sixth is the warm-up (arenas, caches, SQLite's page cache fill). The verdict compares the
@@ -193,13 +194,13 @@ def drive(server, traffic, load, seconds, rate, samples):
         time.sleep(0.2)
 
 
-def soak(minutes, rate, seed, smoke):
+def soak(minutes, rate, seed, smoke, only):
     seconds, samples = minutes * 60, []
     folder = pathlib.Path(tempfile.mkdtemp(prefix="mfn-soak-"))
     print("%g minutes, %g calls and %g pipeline requests a second, seed %d" % (minutes, rate, rate, seed))
     with mfnd.Mfnd(CONFIG, directory=folder) as server:
         traffic = Traffic(folder)
-        load = subprocess.Popen([mfnd.BUILD / "bench" / "soak_load", server.address, str(seconds), str(rate), str(seed)],
+        load = subprocess.Popen([mfnd.BUILD / "bench" / "soak_load", server.address, str(seconds), str(rate), str(seed), *only],
                                 stdout=subprocess.PIPE, text=True)
         try:
             drive(server, traffic, load, seconds, rate, samples)
@@ -245,10 +246,12 @@ def verdict(samples, smoke):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--rate", type=float, default=20)
+    parser.add_argument("--rate", type=float, default=40)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--only", nargs=1, default=[], metavar="KIND")
     parser.add_argument("--smoke", action="store_true")
     arguments = parser.parse_args()
     check_growth()
-    good = soak(0.25 if arguments.smoke else arguments.minutes, arguments.rate, arguments.seed, arguments.smoke)
+    good = soak(0.25 if arguments.smoke else arguments.minutes, arguments.rate, arguments.seed, arguments.smoke,
+                arguments.only)
     sys.exit(0 if good else 1)
