@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/app.h"
+#include "server/base/allocator.h"
 #include "server/base/config_loader.h"
 #include "server/observability/spdlog_sink.h"
 
@@ -94,6 +95,7 @@ int Serve(const Flags& flags, const mfn::Config& config, const std::string& sour
     std::printf("mfnd metrics and health on http://%s\n", http.c_str());
   }
   std::fflush(stdout);
+  const mfn::MemoryReturner memory;
   int signal = 0;
   sigwait(&signals, &signal);
   std::thread([signals] {
@@ -109,6 +111,7 @@ int Serve(const Flags& flags, const mfn::Config& config, const std::string& sour
 
 int main(int argc, char** argv) {
   const Flags flags = ParseFlags(argc, argv);
+  mfn::LimitAllocator();
   std::signal(SIGPIPE, SIG_IGN);
   // Blocked before any thread exists, so that only sigwait sees them.
   sigset_t signals;

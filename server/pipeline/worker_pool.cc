@@ -1,9 +1,19 @@
 #include "server/pipeline/worker_pool.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
+#include "absl/time/time.h"
+
 namespace mfn::pipeline {
+namespace {
+
+// How long an idle worker keeps the memory of its last simulation, which may be 48 MiB.
+constexpr absl::Duration kKeepArena = absl::Seconds(5);
+constexpr absl::Duration kForGood = absl::Hours(24);
+
+}  // namespace
 
 WorkerPool::WorkerPool(int threads)
     : threads_(threads > 0 ? threads
@@ -61,20 +71,34 @@ std::shared_ptr<WorkerPool::Queue> WorkerPool::Next() {
   return nullptr;
 }
 
+bool WorkerPool::Take(absl::Duration patience, std::shared_ptr<Queue>* queue, Task* task) {
+  const auto give_up = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(patience);
+  MutexLock lock(&mutex_);
+  while (!stopping_ && (*queue = Next()) == nullptr) {
+    const auto left = give_up - std::chrono::steady_clock::now();
+    if (left <= left.zero()) return false;
+    work_.WaitFor(&mutex_, absl::FromChrono(left));
+  }
+  if (stopping_) return false;
+  *task = std::move((*queue)->tasks_.front());
+  (*queue)->tasks_.pop_front();
+  ++(*queue)->running_;
+  return true;
+}
+
 void WorkerPool::Run() {
-  engine::Simulation arena;
-  while (true) {
+  auto arena = std::make_unique<engine::Simulation>();
+  absl::Duration patience = kForGood;
+  while (!stopping_) {
     std::shared_ptr<Queue> queue;
     Task task;
-    {
-      MutexLock lock(&mutex_);
-      while (!stopping_ && (queue = Next()) == nullptr) work_.Wait(&mutex_);
-      if (stopping_) return;
-      task = std::move(queue->tasks_.front());
-      queue->tasks_.pop_front();
-      ++queue->running_;
+    if (!Take(patience, &queue, &task)) {
+      arena = std::make_unique<engine::Simulation>();
+      patience = kForGood;
+      continue;
     }
-    task(&arena);
+    task(arena.get());
+    patience = kKeepArena;
     task = nullptr;  // lets go of what it holds before the queue may be closed
     MutexLock lock(&mutex_);
     --queue->running_;

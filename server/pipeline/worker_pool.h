@@ -5,17 +5,20 @@
 //   auto lane = pool.AddQueue(pipeline_workers);
 //   lane->Push([](engine::Simulation* arena) { ... });   // any thread; runs once on a worker
 //
-// Threads start with the first task. A queue must be closed before what its tasks refer to goes
-// away; the pool outlives its queues' users. Bounds are the caller's: a queue holds what is pushed.
+// Threads start with the first task. A worker that has been idle for seconds gives its arena's
+// memory back. A queue must be closed before what its tasks refer to goes away; the pool outlives
+// its queues' users. Bounds are the caller's: a queue holds what is pushed.
 #ifndef MFN_SERVER_PIPELINE_WORKER_POOL_H_
 #define MFN_SERVER_PIPELINE_WORKER_POOL_H_
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "server/base/mutex.h"
 #include "server/engine/simulation.h"
 
@@ -56,6 +59,8 @@ class WorkerPool {
  private:
   void StartThreads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
+  // Waits for a task; false after `patience` without one, and when stopping.
+  bool Take(absl::Duration patience, std::shared_ptr<Queue>* queue, Task* task);
   // The next queue, in turn, that may start a task; null: none.
   std::shared_ptr<Queue> Next() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -64,7 +69,7 @@ class WorkerPool {
   CondVar work_, done_;
   std::vector<std::shared_ptr<Queue>> queues_ ABSL_GUARDED_BY(mutex_);
   size_t turn_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<bool> stopping_ = false;  // written under the mutex
   std::vector<std::thread> workers_ ABSL_GUARDED_BY(mutex_);
 };
 

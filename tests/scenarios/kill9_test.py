@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 in the middle of 1,000 file requests, ten times: nothing lost, duplicates recognisable.
 
+MFN_KILLS=100 kills a hundred times, MFN_REQUESTS sets how many requests there are.
 The moment of each kill is drawn from a seed that is printed; MFN_SEED repeats a run.
 """
 import collections
@@ -25,8 +26,8 @@ publishers:
 pipelines:
   - {name: main, source: inbox, sinks: [outbox]}
 """
-REQUESTS = 1000
-KILLS = 10
+REQUESTS = int(os.environ.get("MFN_REQUESTS", 1000))
+KILLS = int(os.environ.get("MFN_KILLS", 10))
 
 
 def scenario(afterwards):
@@ -54,7 +55,7 @@ def scenario(afterwards):
         kills = unfinished = 0
         for k in range(KILLS):
             server.start()
-            target = min(REQUESTS - 1, done() + chance.randrange(1, REQUESTS // KILLS // 2))
+            target = min(REQUESTS - 1, done() + chance.randrange(1, max(2, REQUESTS // KILLS // 2)))
             wait_until(lambda: done() >= target, "%d results (seed %d)" % (target, seed))
             time.sleep(chance.random() * 0.01)  # anywhere within a batch, not only at its end
             server.kill()

@@ -129,6 +129,20 @@ def grpcurl(address, method, request=None, headers=()):
     return replies[0] if len(replies) == 1 else replies
 
 
+def conservation(server, pipeline):
+    """The pipeline's counters once nothing is on its way; fails unless they add up."""
+    counts = {}
+
+    def settled():
+        status = server.call("mfn.v1.PipelineService/GetPipeline", {"name": "pipelines/" + pipeline})["status"]
+        counts.update({k: int(v) for k, v in status["conservation"].items() if not isinstance(v, dict)})
+        return counts["in_flight"] == counts["parked"] == 0
+
+    wait_until(settled, "%s to settle" % pipeline)
+    assert counts["received"] == sum(counts[k] for k in ("delivered", "dead_lettered", "dropped", "returned")), counts
+    return counts
+
+
 def read_jsonl(folder):
     """Every complete line of every .jsonl below the folder."""
     rows = []
