@@ -1,5 +1,7 @@
 #include "server/app.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <map>
 #include <system_error>
@@ -38,6 +40,27 @@ std::string DefaultPluginDir() {
   return "";
 }
 
+// Where the helper that probes plugins is: beside this program, or in libexec or bin of the same
+// installation. If it is in none, the first, for the error to name.
+std::string ProbeHelper() {
+  std::error_code error;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
+  const std::filesystem::path dir = program.parent_path();
+  for (const std::filesystem::path& at :
+       {dir, dir.parent_path() / "libexec", dir.parent_path() / "bin"}) {
+    const std::string path = at / "mfn-plugin-probe";
+    if (access(path.c_str(), X_OK) == 0) return path;
+  }
+  return dir / "mfn-plugin-probe";
+}
+
+registry::RegistryOptions MakeRegistryOptions(const ServerConfig& config) {
+  registry::RegistryOptions options;
+  if (config.plugin_probe) options.probe_helper = ProbeHelper();
+  options.pins = config.plugin_pins;
+  return options;
+}
+
 // A file that is no plugin is reported and does not stop the others; a bad folder stops.
 // `rejected` counts those files.
 absl::Status LoadPlugins(const ServerConfig& config, registry::Registry* registry,
@@ -50,10 +73,6 @@ absl::Status LoadPlugins(const ServerConfig& config, registry::Registry* registr
     std::vector<registry::LoadError> errors;
     if (absl::Status s = registry->LoadDirectory(dir, &errors); !s.ok()) return s;
     *rejected += errors.size();
-    for (const registry::LoadError& error : errors) {
-      Log(LogLevel::kWarning, "registry", "not loaded as a plugin",
-          {{"path", error.path}, {"error", std::string(error.status.message())}});
-    }
   }
   return absl::OkStatus();
 }
@@ -134,7 +153,7 @@ absl::Status App::Init(const std::string& source) {
   auto store = store::Store::Open(config_.server.state_dir);
   if (!store.ok()) return store.status();
   store_ = *std::move(store);
-  registry::RegistryOptions options;
+  registry::RegistryOptions options = MakeRegistryOptions(config_.server);
   options.state = &store_->state();
   registry_ = registry::Registry::Create(options);
   size_t rejected = 0;
@@ -221,7 +240,8 @@ void App::Stop() {
 App::~App() { Stop(); }
 
 absl::Status CheckConfig(const Config& config, const std::string& source, std::string* printed) {
-  const std::unique_ptr<registry::Registry> registry = registry::Registry::Create({});
+  const std::unique_ptr<registry::Registry> registry =
+      registry::Registry::Create(MakeRegistryOptions(config.server));
   size_t rejected = 0;
   if (absl::Status s = LoadPlugins(config.server, registry.get(), &rejected); !s.ok()) return s;
   if (absl::Status s = CheckAgainst(*registry, config, source); !s.ok()) return s;

@@ -7,6 +7,7 @@
 #define MFN_SERVER_BASE_CONFIG_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -102,6 +103,9 @@ struct ServerConfig {
   double rate_limit_per_second = 100;  // per key (or peer) and method
   std::string state_dir = "mfnd-state";
   std::vector<std::string> plugin_dirs;  // default: "plugins" beside the binary's folder
+  bool plugin_probe = true;              // an unknown library is loaded by the helper program first
+  // File name -> SHA-256 in lower-case hex. Not empty: only these are loaded, as they were pinned.
+  std::map<std::string, std::string> plugin_pins;
   absl::Duration drain_timeout = absl::Seconds(30);
   int max_concurrent_simulations = 0;  // 0: one per core
 };

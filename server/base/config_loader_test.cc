@@ -263,6 +263,15 @@ TEST(LoadConfig, RelativePathsAreRelativeToTheFile) {
   EXPECT_EQ(config->server.tls.client_ca_file, base + "/ca.pem");
 }
 
+TEST(LoadConfig, PluginsAreProbedAndMayBePinned) {
+  EXPECT_TRUE(MustLoad("server: {plugins: {}}").server.plugin_probe);
+  const std::string digest(64, 'a');
+  const Config config =
+      MustLoad(absl::StrCat("server: {plugins: {probe: false, sha256: {x.so: ", digest, "}}}"));
+  EXPECT_FALSE(config.server.plugin_probe);
+  EXPECT_THAT(config.server.plugin_pins, ElementsAre(testing::Pair("x.so", digest)));
+}
+
 TEST(LoadConfig, TheEnvironmentOperatorsUse) {
   const Config plain = MustLoad("", {{"MFN_API_KEY", "a"}, {"MFN_API_KEYS", " b,c ,,a"}});
   EXPECT_THAT(plain.server.api_keys, ElementsAre("a", "b", "c"));

@@ -188,6 +188,8 @@ Ordered Server(const ServerConfig& server) {
   out["rate_limit"]["requests_per_second"] = server.rate_limit_per_second;
   out["state_dir"] = server.state_dir;
   out["plugin_dirs"] = server.plugin_dirs;
+  out["plugins"]["probe"] = server.plugin_probe;
+  if (!server.plugin_pins.empty()) out["plugins"]["sha256"] = server.plugin_pins;
   out["drain_timeout_ms"] = Ms(server.drain_timeout);
   out["max_concurrent_simulations"] = server.max_concurrent_simulations;
   return out;

@@ -190,12 +190,15 @@ class Explainer {
   void ExplainObject(const json& value, const json& schema, const std::string& path) {
     const json none = json::object();
     const json& properties = schema.contains("properties") ? schema["properties"] : none;
-    const bool closed = schema.contains("additionalProperties");
+    const bool others = schema.contains("additionalProperties");
+    const bool named_freely = others && schema["additionalProperties"].is_object();
     for (const auto& [name, member] : value.items()) {
       const std::string member_path = MemberPath(path, name);
       if (properties.contains(name)) {
         Explain(member, properties[name], member_path);
-      } else if (closed) {
+      } else if (named_freely) {
+        Explain(member, schema["additionalProperties"], member_path);
+      } else if (others) {
         Report(member_path, absl::StrCat("unknown key; ", Known(name, Names(properties))), true);
       }
     }

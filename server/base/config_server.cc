@@ -224,6 +224,11 @@ ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, cons
     if (!(*dirs)[i].is_string()) continue;
     server.plugin_dirs.push_back(Against(base_dir, (*dirs)[i].get<std::string>()));
   }
+  const json& plugins = ObjectMember(value, "plugins");
+  server.plugin_probe = BoolMember(plugins, "probe").value_or(server.plugin_probe);
+  for (const auto& [file, digest] : ObjectMember(plugins, "sha256").items()) {
+    if (digest.is_string()) server.plugin_pins[file] = digest.get<std::string>();
+  }
   if (const auto ms = IntMember(value, "drain_timeout_ms", 0, 3'600'000)) {
     server.drain_timeout = absl::Milliseconds(*ms);
   }

@@ -35,26 +35,6 @@ void KeepOpen(boost::dll::shared_library library) {
   open->libraries.push_back(std::move(library));
 }
 
-absl::Status CheckSharedObject(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) {
-    return absl::NotFoundError(absl::StrCat(path, ": no such file"));
-  }
-  if (!std::filesystem::is_regular_file(status)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
-  }
-  if ((status.permissions() & std::filesystem::perms::others_write) !=
-      std::filesystem::perms::none) {
-    return absl::FailedPreconditionError(
-        absl::StrCat(path, ": writable by everybody; chmod o-w it"));
-  }
-  if (std::string fault = ElfFault(path); !fault.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", fault));
-  }
-  return absl::OkStatus();
-}
-
 // Which other major versions the library offers: "2" or "2, 3", or empty.
 std::string OtherMajors(const boost::dll::shared_library& library) {
   std::string majors;
@@ -91,6 +71,26 @@ absl::Status CheckPluginDirectory(const std::string& dir) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSharedObject(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) {
+    return absl::NotFoundError(absl::StrCat(path, ": no such file"));
+  }
+  if (!std::filesystem::is_regular_file(status)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  }
+  if ((status.permissions() & std::filesystem::perms::others_write) !=
+      std::filesystem::perms::none) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(path, ": writable by everybody; chmod o-w it"));
+  }
+  if (std::string fault = ElfFault(path); !fault.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", fault));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::vector<std::string>> PluginFiles(const std::string& dir) {
   std::vector<std::string> files;
   std::error_code error;
@@ -107,7 +107,6 @@ absl::StatusOr<std::vector<std::string>> PluginFiles(const std::string& dir) {
 }
 
 absl::StatusOr<const mfn_plugin*> OpenPlugin(const std::string& path) {
-  if (absl::Status s = CheckSharedObject(path); !s.ok()) return s;
   boost::system::error_code error;
   boost::dll::shared_library library;
   // Boost adds RTLD_LAZY unless told otherwise; an unresolved symbol must show now, not in a call.

@@ -19,9 +19,12 @@ absl::Status CheckPluginDirectory(const std::string& dir);
 // Paths of the files that end in ".so", sorted.
 absl::StatusOr<std::vector<std::string>> PluginFiles(const std::string& dir);
 
-// The descriptor that the library returns, which lives for ever. NOT_FOUND: no such file;
-// INVALID_ARGUMENT: no shared object or no plugin; FAILED_PRECONDITION: the linker's words (a
-// missing dependency), or another ABI version.
+// What can be told without running any of it. NOT_FOUND: no such file; FAILED_PRECONDITION:
+// writable by everybody; INVALID_ARGUMENT: no whole shared object of this machine.
+absl::Status CheckSharedObject(const std::string& path);
+
+// The descriptor that a checked library returns, which lives for ever. INVALID_ARGUMENT: no plugin;
+// FAILED_PRECONDITION: the linker's words (a missing dependency), or another ABI version.
 absl::StatusOr<const mfn_plugin*> OpenPlugin(const std::string& path);
 
 }  // namespace mfn::registry

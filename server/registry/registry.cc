@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/base/mutex.h"
+#include "server/registry/admission.h"
 #include "server/registry/import.h"
 #include "server/registry/instance_impl.h"
 #include "server/registry/library.h"
@@ -76,7 +77,10 @@ absl::Status RegistryImpl::LoadFile(const std::string& path) {
     MutexLock lock(&mutex_);
     if (!error && paths_.count(canonical) > 0) return absl::OkStatus();
   }
-  absl::StatusOr<const mfn_plugin*> descriptor = OpenPlugin(error ? path : canonical);
+  const std::string& file = error ? path : canonical;
+  if (absl::Status s = CheckSharedObject(file); !s.ok()) return s;
+  if (absl::Status s = AdmitFile(file, options_); !s.ok()) return s;
+  absl::StatusOr<const mfn_plugin*> descriptor = OpenPlugin(file);
   if (!descriptor.ok()) return descriptor.status();
   absl::StatusOr<ImportedPlugin> plugin = ImportPlugin(*descriptor);
   if (!plugin.ok()) {

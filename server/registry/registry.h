@@ -9,6 +9,7 @@
 #ifndef MFN_SERVER_REGISTRY_REGISTRY_H_
 #define MFN_SERVER_REGISTRY_REGISTRY_H_
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -51,6 +52,11 @@ struct RegistryOptions {
   // Behind the plugins' mfn.state/1; null: the extension is absent. Not owned, outlives the
   // registry.
   store::StateStore* state = nullptr;
+  // The program that loads an unknown library first (probe.h); empty: libraries are not probed.
+  std::string probe_helper;
+  absl::Duration probe_timeout = absl::Seconds(10);
+  // File name -> SHA-256 in lower-case hex. Not empty: only these are loaded, with these contents.
+  std::map<std::string, std::string> pins;
 };
 
 class Registry {
@@ -61,6 +67,9 @@ class Registry {
   // FAILED_PRECONDITION for a directory that is missing or world-writable (then nothing is
   // loaded). A file that is no plugin does not stop the others; it is reported in `errors`.
   virtual absl::Status LoadDirectory(const std::string& dir, std::vector<LoadError>* errors) = 0;
+  // INVALID_ARGUMENT: no plugin, or a defective one; FAILED_PRECONDITION: cannot be loaded into
+  // this server, or the probe did not survive it; PERMISSION_DENIED: not as pinned. Loaded already:
+  // OK.
   virtual absl::Status LoadFile(const std::string& path) = 0;
 
   virtual std::vector<PluginInfo> plugins() const = 0;
