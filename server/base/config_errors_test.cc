@@ -80,7 +80,8 @@ TEST(BadConfig, KeysAndTypes) {
        "drain_timeout_ms, http, listen, max_concurrent_simulations, plugin_dirs, plugins, "
        "rate_limit, state_dir, tls (did you mean \"listen\"?)"},
       {"server:\n  plugins: {sha256: {a.so: ABC}}\n",
-       "c.yaml:2:28: server.plugins.sha256[\"a.so\"]: expected 64 lower-case hex digits, as sha256sum "
+       "c.yaml:2:28: server.plugins.sha256[\"a.so\"]: expected 64 lower-case hex digits, as "
+       "sha256sum "
        "prints them, found the string \"ABC\""},
       {"server: {}\nserver: {}\n", "c.yaml:2:1: server: the key stands twice, first in line 1"},
       {"connectors:\n  - name: a\n    connector_type: f\n    config_data:\n      k: 1\n      k: "
