@@ -10,9 +10,22 @@ namespace {
 
 constexpr uint64_t kMaxAttrs = 1024;
 
-// Adds to *total; false: a length without data, or more than a batch may hold.
+// The lowest page is never mapped, and programs live in the lower half of the address space.
+constexpr uintptr_t kLowest = 4096;
+constexpr uintptr_t kHighest = uintptr_t{1} << 56;
+
+// Whether a pointer to `size` bytes can be one at all. To nothing, any can: an empty slice of Rust
+// has a small number for its address.
+bool MayPoint(const void* to, uint64_t size, size_t alignment) {
+  const auto at = reinterpret_cast<uintptr_t>(to);
+  return size == 0 ||
+         (at >= kLowest && at % alignment == 0 && at < kHighest && size < kHighest - at);
+}
+
+// Adds to *total; false: a length without data, no address, or more than a batch may hold.
 bool Add(mfn_bytes bytes, uint64_t* total) {
   if (bytes.data == nullptr && bytes.len > 0) return false;
+  if (!MayPoint(bytes.data, bytes.len, 1)) return false;
   if (bytes.len > kMaxBatchBytes - *total) return false;
   *total += bytes.len;
   return true;
@@ -20,6 +33,7 @@ bool Add(mfn_bytes bytes, uint64_t* total) {
 
 bool AddRecord(const mfn_record& record, uint64_t* total) {
   if (record.n_attrs > kMaxAttrs || (record.attrs == nullptr && record.n_attrs > 0)) return false;
+  if (!MayPoint(record.attrs, record.n_attrs * sizeof(mfn_kv), alignof(mfn_kv))) return false;
   if (!Add(record.id, total) || !Add(record.key, total) || !Add(record.payload, total)) {
     return false;
   }
@@ -40,11 +54,15 @@ std::string BatchFault(const mfn_batch& batch, const BatchLimits& limits) {
     return absl::StrCat("n_records is ", batch.n_records, ", but ", limits.max_records,
                         " were asked for");
   }
+  if (!MayPoint(batch.records, batch.n_records * sizeof(mfn_record), alignof(mfn_record))) {
+    return "records is no address of an array of records";
+  }
   uint64_t total = 0;
   for (uint64_t i = 0; i < batch.n_records; ++i) {
     if (AddRecord(batch.records[i], &total)) continue;
-    return absl::StrCat("record #", i, " has a length without data, more than ", kMaxAttrs,
-                        " attributes, or more than ", kMaxBatchBytes, " bytes");
+    return absl::StrCat("record #", i,
+                        " has a length without data, an address that is none, more than ",
+                        kMaxAttrs, " attributes, or more than ", kMaxBatchBytes, " bytes");
   }
   // Many records may not add up to much more than asked; one may be as large as it is.
   const uint64_t allowed = std::max<uint64_t>(limits.max_bytes, 1 << 20) * 16;

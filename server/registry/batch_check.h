@@ -1,5 +1,6 @@
 // Whether a batch that a plugin returned can be looked at. Finds what can be found without
-// following a wild pointer: counts and lengths that cannot be, and NULL where data must be.
+// following a wild pointer: counts and lengths that cannot be, NULL where data must be, and numbers
+// that are no address in any process.
 #ifndef MFN_SERVER_REGISTRY_BATCH_CHECK_H_
 #define MFN_SERVER_REGISTRY_BATCH_CHECK_H_
 

@@ -11,6 +11,7 @@
 #include "server/base/log.h"
 #include "server/base/mutex.h"
 #include "server/registry/admission.h"
+#include "server/registry/host_state.h"
 #include "server/registry/import.h"
 #include "server/registry/instance_impl.h"
 #include "server/registry/library.h"
@@ -46,8 +47,10 @@ class RegistryImpl final : public Registry {
   using ComponentPtr = std::shared_ptr<const Component>;
   absl::StatusOr<ComponentPtr> Get(absl::string_view type) const;
   absl::Status Add(ImportedPlugin plugin);
+  void PutBack(const std::string& file, const ThreadState& thread) const;
 
   const RegistryOptions options_;
+  const HostState host_state_;
   mutable Mutex mutex_;
   std::set<std::string> paths_ ABSL_GUARDED_BY(mutex_);  // canonical
   std::vector<PluginInfo> plugins_ ABSL_GUARDED_BY(mutex_);
@@ -80,7 +83,9 @@ absl::Status RegistryImpl::LoadFile(const std::string& path) {
   const std::string& file = error ? path : canonical;
   if (absl::Status s = CheckSharedObject(file); !s.ok()) return s;
   if (absl::Status s = AdmitFile(file, options_); !s.ok()) return s;
+  const ThreadState thread(/*signals=*/true);
   absl::StatusOr<const mfn_plugin*> descriptor = OpenPlugin(file);
+  PutBack(file, thread);
   if (!descriptor.ok()) return descriptor.status();
   absl::StatusOr<ImportedPlugin> plugin = ImportPlugin(*descriptor);
   if (!plugin.ok()) {
@@ -89,6 +94,15 @@ absl::Status RegistryImpl::LoadFile(const std::string& path) {
   }
   plugin->info.path = canonical;
   return Add(*std::move(plugin));
+}
+
+// What loading a library changed, also one that was then refused.
+void RegistryImpl::PutBack(const std::string& file, const ThreadState& thread) const {
+  for (const std::string& changed : {thread.Restore(), host_state_.Restore()}) {
+    if (changed.empty()) continue;
+    Log(LogLevel::kWarning, "registry", "loading a library changed what is the server's; put back",
+        {{"path", file}, {"changed", changed}});
+  }
 }
 
 absl::Status RegistryImpl::Add(ImportedPlugin plugin) {

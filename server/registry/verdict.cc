@@ -31,8 +31,12 @@ Verdict Judge(mfn_code code, Failure words, const mfn_call& call) {
   failure.code = code;
   switch (code) {
     case MFN_OK:
-    case MFN_END:
       return Verdict();
+    case MFN_END:
+      verdict.outcome = Outcome::kPermanent;
+      failure.code = MFN_PERMANENT;
+      Fill(&failure, "UNKNOWN_CODE", "the plugin returned MFN_END, which only a read may");
+      return verdict;
     case MFN_RETRYABLE:
       verdict.outcome =
           failure.reason == "OUTCOME_UNKNOWN" ? Outcome::kOutcomeUnknown : Outcome::kRetryable;

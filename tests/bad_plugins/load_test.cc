@@ -11,14 +11,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/registry/registry.h"
+#include "tests/bad_plugins/bad_test.h"
 
 namespace mfn::registry {
 namespace {
 
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-std::string Lib(const std::string& name) { return absl::StrCat(MFN_BAD_PLUGINS "/", name, ".so"); }
 
 struct Defect {
   const char* plugin;

@@ -17,6 +17,7 @@
 #include "server/registry/file_digest.h"
 #include "server/registry/registry.h"
 #include "server/store/state_store.h"
+#include "tests/bad_plugins/bad_test.h"
 
 namespace mfn::registry {
 namespace {
@@ -24,8 +25,6 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 namespace fs = std::filesystem;
-
-std::string Lib(const std::string& name) { return absl::StrCat(MFN_BAD_PLUGINS "/", name, ".so"); }
 
 // A sanitizer catches the signal, reports, and exits in its own way.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
