@@ -20,13 +20,13 @@ from mfnd import BUILD, PLUGINS, ROOT, Mfnd, run_tests
 README = (ROOT / "README.md").read_text()
 
 
-def blocks(language):
-    return re.findall(r"^```%s\n(.*?)^```$" % re.escape(language), README, re.M | re.S)
+def blocks(language, text=README):
+    return re.findall(r"^```%s\n(.*?)^```$" % re.escape(language), text, re.M | re.S)
 
 
-def commands():
+def commands(text=README):
     """(command, expected output) of every console block, in order."""
-    for block in blocks("console"):
+    for block in blocks("console", text):
         for part in re.split(r"^\$ ", block, flags=re.M)[1:]:
             match = re.match(r"((?:.*\\\n)*.*)\n?((?:.|\n)*)", part)
             yield match.group(1), match.group(2)

@@ -14,6 +14,7 @@ import tempfile
 
 import mfnd
 from mfnd import BUILD, ROOT, Mfnd, run_tests
+from plugin_check import READING, WRITING, must_pass
 
 WORK = pathlib.Path(tempfile.mkdtemp(prefix="mfn-sdk-"))
 WORK.chmod(0o755)
@@ -62,7 +63,7 @@ def pkg_config(*arguments):
 def test_the_prefix_holds_what_a_stranger_needs():
     sdk = installed("sdk")
     for name in ("include/mfn/plugin.h", "include/mfn/plugin.hpp", "include/mfn/testing.hpp",
-                 "share/cmake/mfn-sdk/plugin.map", "share/mfn/template/c/plugin.c"):
+                 "share/cmake/mfn-sdk/plugin.map", "share/mfn/template/c/plugin.c", "bin/mfn-plugin-check"):
         assert (sdk / name).is_file(), name
     text = "".join(p.read_text(errors="replace") for p in (sdk / "share").rglob("*") if p.is_file())
     assert str(ROOT) not in text, "the installed files name the tree that they came from"
@@ -79,9 +80,11 @@ def test_a_package_of_another_major_is_refused():
             code=code)
 
 
-def test_the_starters_build_elsewhere_and_export_their_entry_only():
-    for template in ("cpp", "c"):
-        assert exported(built(template)) == ["mfn_plugin_entry_v1"], template
+def test_the_starters_build_elsewhere_and_pass_the_check():
+    for template, tried in (("cpp", READING + WRITING), ("c", ("execute.requests",))):
+        must_pass(built(template), tried=tried + ("exports", "config.fuzz"))
+    # Their own test is mfn-plugin-check too, found beside the package.
+    run("ctest", "--test-dir", WORK / "c/build", "--output-on-failure", "--no-tests=error")
 
 
 def test_a_compiler_and_pkg_config_are_enough():

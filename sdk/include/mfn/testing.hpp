@@ -1,6 +1,6 @@
 // A small host for tests of a plugin: loads the shared object, makes instances, calls them.
 //
-//   mfn::sdk::testing::Host host;                          // state, log and metrics in memory
+//   mfn::sdk::testing::Host host;          // state, secrets, log and metrics in memory; cancel-fd
 //   mfn::sdk::testing::Library library("./mfn-counter.so");
 //   mfn::sdk::testing::Instance counter(host, library.component("counter"), R"({"limit": 3})");
 //   auto batch = counter.Read(10, 1 << 20, std::chrono::seconds(1));
@@ -13,9 +13,16 @@
 #define MFN_TESTING_HPP_
 
 #include <dlfcn.h>
+#include <mfn/ext/cancel_fd.h>
+#include <mfn/ext/secrets.h>
 #include <mfn/ext/state.h>
 #include <mfn/plugin.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -28,28 +35,92 @@
 #include <utility>
 #include <vector>
 
+namespace mfn::sdk::testing {
+
+// Whether calls are cancelled, also for a poll loop. [any]
+class CancelFlag {
+ public:
+  CancelFlag() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  CancelFlag(const CancelFlag&) = delete;
+  CancelFlag& operator=(const CancelFlag&) = delete;
+  ~CancelFlag() { ::close(event_); }
+  CancelFlag& operator=(bool on) {
+    on_ = on;
+    uint64_t one = 1;
+    const ssize_t done =
+        on ? ::write(event_, &one, sizeof(one)) : ::read(event_, &one, sizeof(one));
+    (void)done;  // set or cleared already
+    return *this;
+  }
+  explicit operator bool() const { return on_; }
+  int event() const { return event_; }  // readable while it is on
+
+ private:
+  std::atomic<bool> on_{false};
+  const int event_;
+};
+
+// Readable once a call is over: what mfn.cancel-fd/1 gives out. Made when it is first asked for.
+class CallDescriptor {
+ public:
+  CallDescriptor() = default;
+  CallDescriptor(const CallDescriptor&) = delete;
+  CallDescriptor& operator=(const CallDescriptor&) = delete;
+  ~CallDescriptor() {
+    if (epoll_ < 0) return;
+    ::close(timer_);
+    ::close(epoll_);
+  }
+  int Get(const CancelFlag* cancel, int64_t deadline_ns) {
+    if (epoll_ >= 0) return epoll_;
+    epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+    timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+    if (deadline_ns != INT64_MAX) {
+      // All zeros would mean "never".
+      const int64_t at = std::max<int64_t>(deadline_ns, 1);
+      const itimerspec when = {{0, 0}, {at / 1000000000, at % 1000000000}};
+      ::timerfd_settime(timer_, TFD_TIMER_ABSTIME, &when, nullptr);
+    }
+    epoll_event readable = {};
+    readable.events = EPOLLIN;
+    ::epoll_ctl(epoll_, EPOLL_CTL_ADD, timer_, &readable);
+    if (cancel != nullptr) ::epoll_ctl(epoll_, EPOLL_CTL_ADD, cancel->event(), &readable);
+    return epoll_;
+  }
+
+ private:
+  int epoll_ = -1, timer_ = -1;
+};
+
+}  // namespace mfn::sdk::testing
+
 struct mfn_call {
   int64_t deadline_ns = INT64_MAX;
-  std::atomic<bool>* cancel = nullptr;
+  mfn::sdk::testing::CancelFlag* cancel = nullptr;
   mfn::sdk::Status failure;
   std::map<uint64_t, mfn::sdk::Status> failed_records;
+  mfn::sdk::testing::CallDescriptor descriptor;
 };
 
 namespace mfn::sdk::testing {
 
 class Host {
  public:
-  Host() : table_(), state_table_() {
+  Host() : table_(), state_table_(), secrets_table_(), cancel_table_() {
     table_.raw = {sizeof(mfn_host), MFN_ABI_MINOR, "mfn-testing", "1",  Log,        MetricId,
                   MetricAdd,        Cancelled,     Deadline,      Fail, FailRecord, Extension};
     table_.self = this;
     state_table_ = {sizeof(mfn_state_v1), 0, Put, Get, List};
+    secrets_table_ = {sizeof(mfn_secrets_v1), 0, Resolve};
+    cancel_table_ = {sizeof(mfn_cancel_fd_v1), 0, Descriptor};
   }
   Host(const Host&) = delete;
   Host& operator=(const Host&) = delete;
 
   const mfn_host* raw() const { return &table_.raw; }
   std::map<std::string, std::string>& state() { return state_; }
+  // The present values of secrets, by JSON pointer; the others cannot be resolved.
+  std::map<std::string, std::string>& secrets() { return secrets_; }
   std::vector<std::string> log() const {
     std::lock_guard<std::mutex> lock(mutex_);
     return log_;
@@ -61,7 +132,8 @@ class Host {
     }
     return 0;
   }
-  bool keep_state = true;                  // false: there is no mfn.state/1
+  // What the host offers: mfn.state/1, mfn.secrets/1, mfn.cancel-fd/1.
+  bool keep_state = true, keep_secrets = true, keep_cancel_fd = true;
   std::atomic<mfn_code> put_code{MFN_OK};  // another code: put fails with it
   std::atomic<int> puts{0};
 
@@ -89,7 +161,9 @@ class Host {
     if (id > 0 && id <= Of(host).metrics_.size()) Of(host).metrics_[id - 1].second += value;
   }
   static int32_t Cancelled(const mfn_call* call) {
-    return call->cancel != nullptr && call->cancel->load() ? 1 : 0;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    const bool late = std::chrono::nanoseconds(now).count() >= call->deadline_ns;
+    return late || (call->cancel != nullptr && static_cast<bool>(*call->cancel)) ? 1 : 0;
   }
   static int64_t Deadline(const mfn_call* call) { return call->deadline_ns; }
   static Status Copy(const mfn_failure* failure) {
@@ -106,8 +180,23 @@ class Host {
     call->failed_records[index] = Copy(failure);
   }
   static const void* Extension(const mfn_host* host, const char* id) {
-    return Of(host).keep_state && std::string_view(id) == MFN_STATE_V1 ? &Of(host).state_table_
-                                                                       : nullptr;
+    const Host& self = Of(host);
+    const std::string_view wanted = id;
+    if (self.keep_state && wanted == MFN_STATE_V1) return &self.state_table_;
+    if (self.keep_secrets && wanted == MFN_SECRETS_V1) return &self.secrets_table_;
+    if (self.keep_cancel_fd && wanted == MFN_CANCEL_FD_V1) return &self.cancel_table_;
+    return nullptr;
+  }
+  static mfn_code Resolve(const mfn_host* host, mfn_bytes field, void (*found)(void*, mfn_bytes),
+                          void* context) {
+    std::lock_guard<std::mutex> lock(Of(host).mutex_);
+    const auto it = Of(host).secrets_.find(std::string(ToView(field)));
+    if (it == Of(host).secrets_.end()) return MFN_PERMANENT;
+    found(context, ToBytes(it->second));
+    return MFN_OK;
+  }
+  static int32_t Descriptor(mfn_call* call) {
+    return call->descriptor.Get(call->cancel, call->deadline_ns);
   }
   static mfn_code Put(const mfn_host* host, mfn_bytes key, mfn_bytes value) {
     Host& self = Of(host);
@@ -142,10 +231,12 @@ class Host {
 
   Table table_;
   mfn_state_v1 state_table_;
+  mfn_secrets_v1 secrets_table_;
+  mfn_cancel_fd_v1 cancel_table_;
   mutable std::mutex mutex_;
   std::vector<std::string> log_;
   std::vector<std::pair<std::string, double>> metrics_;
-  std::map<std::string, std::string> state_;
+  std::map<std::string, std::string> state_, secrets_;
 };
 
 // A loaded plugin; never unloaded. Throws std::runtime_error with the loader's words.
@@ -285,7 +376,7 @@ class Instance {
     result.status = Outcome(code, call);
     return result;
   }
-  std::atomic<bool> cancel{false};  // of a running Read
+  CancelFlag cancel;  // of a running Read
 
  private:
   static Status Outcome(mfn_code code, const mfn_call& call) {

@@ -33,13 +33,13 @@ class Counter final : public mfn::sdk::Source, public mfn::sdk::Sink {
     return Status::Ok();
   }
 
-  Status Read(Call&, uint64_t max_records, uint64_t, BatchBuilder& out) override {
+  Status Read(Call&, uint64_t max_records, uint64_t max_bytes, BatchBuilder& out) override {
     if (max_records == 0) return Status::Ok();
     if (next_ == limit_) return Status::End();
-    while (next_ < limit_ && out.size() < max_records) {
+    do {
       const std::string number = std::to_string(++next_);
       out.Add().Id("counter@" + number).Payload(number).Attr("content-type", "application/json");
-    }
+    } while (next_ < limit_ && out.size() < max_records && out.payload_bytes() < max_bytes);
     out.AckId(next_);
     return Status::Ok();
   }
