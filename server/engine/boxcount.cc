@@ -3,8 +3,11 @@
 #include "server/engine/boxcount.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <string>
+
+#include "server/engine/sum_simd.h"
 
 namespace mfn::engine {
 namespace {
@@ -27,40 +30,81 @@ int64_t LargestBox(const BoxSizeRule& rule, int64_t n) {
   return std::clamp(hi, std::min(rule.min_box_size, kMaxBoxSize), kMaxBoxSize);
 }
 
-int64_t OccupiedBoxes(const BinaryImage& image, int64_t size, std::vector<uint8_t>& occupied) {
-  const int64_t boxes = image.n / size;
+int64_t OccupiedBoxes(const BinaryImage& image, int64_t size, std::vector<uint64_t>& occupied) {
+  const int64_t boxes = image.n() / size;
   int64_t count = 0;
   for (int64_t box_row = 0; box_row < boxes; ++box_row) {
-    std::fill(occupied.begin(), occupied.begin() + boxes, 0);
+    std::fill(occupied.begin(), occupied.end(), 0);
     for (int64_t i = box_row * size; i < (box_row + 1) * size; ++i) {
-      const uint8_t* row = image.cells.data() + i * image.n;
-      for (int64_t box = 0; box < boxes; ++box) {
-        for (int64_t j = box * size; j < (box + 1) * size; ++j) occupied[box] |= row[j];
-      }
+      const std::span<const uint64_t> row = image.Row(i);
+      for (size_t w = 0; w < occupied.size(); ++w) occupied[w] |= row[w];
     }
-    count += std::count_if(occupied.begin(), occupied.begin() + boxes,
-                           [](uint8_t any) { return any != 0; });
+    for (int64_t j = NextActive(occupied, 0); j < boxes * size;) {
+      ++count;
+      j = NextActive(occupied, (j / size + 1) * size);
+    }
   }
   return count;
 }
 
 Expected<void> CheckImage(const BinaryImage& image) {
-  const bool sane = image.n >= 1 && image.n <= kMaxImageSide;
-  if (sane && image.cells.size() == static_cast<size_t>(image.n * image.n)) return {};
-  return InvalidArgument("image", "the image has " + std::to_string(image.cells.size()) +
-                                      " cells, must be square with side " +
-                                      std::to_string(image.n));
+  if (image.valid()) return {};
+  return InvalidArgument("image", "the image must be square with side " +
+                                      std::to_string(image.n()) + " and as many cells");
 }
 
 // What the three variants share once their own checks have passed.
 Expected<BoxFit> Dimension(const BinaryImage& image, const BoxSizeRule& rule) {
   if (auto valid = CheckImage(image); !valid.ok()) return valid.error();
-  auto sizes = BoxSizes(rule, image.n);
+  auto sizes = BoxSizes(rule, image.n());
   if (!sizes.ok()) return sizes.error();
   return FitBoxCounts(CountBoxes(image, *sizes));
 }
 
 }  // namespace
+
+BinaryImage::BinaryImage(std::span<const uint8_t> cells, int64_t n) {
+  Shape(cells.size(), n);
+  if (!valid_) return;
+  const size_t side = static_cast<size_t>(n);
+  for (size_t k = 0; k < cells.size(); ++k) {
+    const size_t j = k % side;
+    if (cells[k] != 0) words_[k / side * row_words_ + j / 64] |= uint64_t{1} << (j % 64);
+  }
+}
+
+void BinaryImage::SetAbove(std::span<const double> values, int64_t n, double threshold) {
+  Shape(values.size(), n);
+  if (!valid_) return;
+  const size_t side = static_cast<size_t>(n);
+  for (size_t i = 0; i < side; ++i) {
+    BitsAbove(values.data() + i * side, side, threshold, words_.data() + i * row_words_);
+  }
+}
+
+void BinaryImage::Shape(size_t cells, int64_t n) {
+  n_ = n;
+  valid_ = n >= 1 && n <= kMaxImageSide && cells == static_cast<size_t>(n * n);
+  row_words_ = valid_ ? (static_cast<size_t>(n) + 63) / 64 : 0;
+  words_.assign(valid_ ? row_words_ * static_cast<size_t>(n) : 0, 0);
+}
+
+int64_t BinaryImage::CountActive() const {
+  int64_t count = 0;
+  for (uint64_t word : words_) count += std::popcount(word);
+  return count;
+}
+
+int64_t NextActive(std::span<const uint64_t> row, int64_t from) {
+  size_t w = static_cast<size_t>(from) / 64;
+  if (w >= row.size()) return static_cast<int64_t>(row.size()) * 64;
+  uint64_t word = row[w] >> (from % 64) << (from % 64);
+  while (word == 0) {
+    if (++w == row.size()) return static_cast<int64_t>(row.size()) * 64;
+    word = row[w];
+  }
+  return static_cast<int64_t>(w) * 64 + std::countr_zero(word);
+}
 
 std::vector<uint8_t> ActiveCells(std::span<const double> values, double threshold) {
   std::vector<uint8_t> cells(values.size());
@@ -104,9 +148,9 @@ Expected<std::vector<int64_t>> BoxSizes(const BoxSizeRule& rule, int64_t n) {
 
 std::vector<BoxCount> CountBoxes(const BinaryImage& image, std::span<const int64_t> sizes) {
   std::vector<BoxCount> counts;
-  std::vector<uint8_t> occupied(static_cast<size_t>(image.n));
+  std::vector<uint64_t> occupied(image.Row(0).size());
   for (int64_t size : sizes) {
-    if (size < 1 || size > image.n) continue;
+    if (size < 1 || size > image.n()) continue;
     counts.push_back({size, OccupiedBoxes(image, size, occupied)});
   }
   return counts;

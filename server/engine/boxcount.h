@@ -13,11 +13,35 @@
 
 namespace mfn::engine {
 
-// A square image; a cell is active if it is not 0. Borrows its cells.
-struct BinaryImage {
-  std::span<const uint8_t> cells;  // n * n, row-major
-  int64_t n = 0;                   // >= 1
+// A square image of active and inactive cells: one bit each, rows begin with a new word.
+class BinaryImage {
+ public:
+  BinaryImage() = default;
+  // A cell is active if it is not 0. `cells` must hold n * n, n >= 1; else the image is not
+  // valid().
+  BinaryImage(std::span<const uint8_t> cells, int64_t n);
+  // Active: values[k] > threshold (strict; NaN is inactive). Otherwise as above; keeps its memory.
+  void SetAbove(std::span<const double> values, int64_t n, double threshold);
+
+  bool valid() const { return valid_; }
+  int64_t n() const { return n_; }
+  // Bit j % 64 of word j / 64 is column j; bits beyond the row are zero.
+  std::span<const uint64_t> Row(int64_t i) const {
+    return {words_.data() + static_cast<size_t>(i) * row_words_, row_words_};
+  }
+  int64_t CountActive() const;
+
+ private:
+  void Shape(size_t cells, int64_t n);
+
+  int64_t n_ = 0;
+  size_t row_words_ = 0;
+  bool valid_ = false;
+  std::vector<uint64_t> words_;
 };
+
+// The first active column at or after `from`, or 64 * row.size() if there is none.
+int64_t NextActive(std::span<const uint64_t> row, int64_t from);
 
 // image[k] = values[k] > threshold (strict; NaN is inactive).
 std::vector<uint8_t> ActiveCells(std::span<const double> values, double threshold);

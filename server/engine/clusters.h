@@ -15,7 +15,7 @@ namespace mfn::engine {
 enum class Connectivity { kFour = 4, kEight = 8 };
 
 // The number of cells of each cluster, ordered by the clusters' first cells in row-major order.
-// image.cells must hold n * n cells.
+// image must be valid().
 std::vector<int64_t> ClusterSizes(const BinaryImage& image, Connectivity connectivity);
 
 }  // namespace mfn::engine

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <utility>
 
 #include "server/engine/boxcount.h"
@@ -20,29 +21,29 @@ constexpr double kMvPerV = 1000.0;
 double MaxOrNan(double a, double b) { return a > b || a != a ? a : b; }
 double MinOrNan(double a, double b) { return a < b || a != a ? a : b; }
 
-FieldStatisticsMv StatisticsMv(std::span<const double> v) {
-  const auto mv = [v](size_t k) { return v[k] * kMvPerV; };
+// `f` in mV.
+FieldStatisticsMv StatisticsMv(std::span<const double> f) {
   FieldStatisticsMv s;
-  s.min = s.max = mv(0);
-  for (size_t k = 1; k < v.size(); ++k) {
-    s.min = MinOrNan(s.min, mv(k));
-    s.max = MaxOrNan(s.max, mv(k));
+  s.mean = Mean(f);
+  s.std = Std(f, s.mean);
+  const Range range = RangeOf(f.data(), f.size());
+  s.min = range.min;
+  s.max = range.max;
+  if (std::isfinite(s.mean)) return s;
+  for (double x : f) {  // a NaN, perhaps
+    s.min = MinOrNan(s.min, x);
+    s.max = MaxOrNan(s.max, x);
   }
-  s.mean = SumOf(v.size(), mv) / static_cast<double>(v.size());
-  s.std = StdOf(v.size(), s.mean, mv);
   return s;
 }
 
-// Section 5.2. pow from the C library, for its last bit.
-void AddMoments(std::span<const double> v, Features& f) {
+// Section 5.2, with powers by multiplication.
+void AddMoments(std::span<const double> mv, Features& f) {
   if (!(f.v_std > 1e-10)) return;
-  const double n = static_cast<double>(v.size());
-  const auto moment = [v, &f, n](double power) {
-    return SumOf(v.size(), [&](size_t k) { return std::pow(v[k] * kMvPerV - f.v_mean, power); }) /
-           n;
-  };
-  f.v_skew = moment(3.0) / std::pow(f.v_std, 3.0);
-  f.v_kurt = moment(4.0) / std::pow(f.v_std, 4.0) - 3.0;
+  const double n = static_cast<double>(mv.size());
+  const CentralSums sums = SumCentralPowers(mv.data(), mv.size(), f.v_mean);
+  f.v_skew = sums.third / n / std::pow(f.v_std, 3.0);
+  f.v_kurt = sums.fourth / n / std::pow(f.v_std, 4.0) - 3.0;
 }
 
 // Section 5.4, and 5.1 for the image at the low threshold.
@@ -50,19 +51,19 @@ Expected<void> AddStructure(std::span<const double> v, int64_t n, const FeatureC
                             Features& f) {
   const Connectivity connectivity =
       config.connectivity == 8 ? Connectivity::kEight : Connectivity::kFour;
-  const std::vector<uint8_t> low = ActiveCells(v, config.threshold_low_mv / kMvPerV);
+  BinaryImage image;
+  image.SetAbove(v, n, config.threshold_low_mv / kMvPerV);
   const BoxSizeRule rule = {config.min_box_size, config.max_box_size, config.num_scales};
-  auto fit = FeatureBoxDimension({low, n}, rule);
+  auto fit = FeatureBoxDimension(image, rule);
   if (!fit.ok()) return fit.error();
   f.d_box = fit->dimension;
   f.d_r2 = fit->r2;
-  f.f_active =
-      static_cast<double>(std::count(low.begin(), low.end(), 1)) / static_cast<double>(v.size());
+  f.f_active = static_cast<double>(image.CountActive()) / static_cast<double>(v.size());
+  const std::vector<int64_t> sizes = ClusterSizes(image, connectivity);
   const auto clusters_above = [&](double threshold_mv) {
-    const std::vector<uint8_t> mask = ActiveCells(v, threshold_mv / kMvPerV);
-    return static_cast<int64_t>(ClusterSizes({mask, n}, connectivity).size());
+    image.SetAbove(v, n, threshold_mv / kMvPerV);
+    return static_cast<int64_t>(ClusterSizes(image, connectivity).size());
   };
-  const std::vector<int64_t> sizes = ClusterSizes({low, n}, connectivity);
   f.n_clusters_low = static_cast<int64_t>(sizes.size());
   f.n_clusters_med = clusters_above(config.threshold_med_mv);
   f.n_clusters_high = clusters_above(config.threshold_high_mv);
@@ -97,59 +98,138 @@ std::array<double, kFeatureCount> Features::ToArray() const {
           cluster_size_std};
 }
 
-FeatureAccumulator::FeatureAccumulator(int64_t grid_size, const FeatureConfig& config)
-    : config_(config), grid_size_(grid_size) {
-  const size_t cells = static_cast<size_t>(grid_size * grid_size);
-  last_v_.resize(cells);
-  change_.resize(cells);
-  pending_.reserve(kSumChunk);
-}
-
 Expected<FeatureAccumulator> FeatureAccumulator::Create(int64_t grid_size,
                                                         const FeatureConfig& config) {
-  if (auto valid = config.Validate(); !valid.ok()) return valid.error();
+  FeatureAccumulator accumulator;
+  if (auto reset = accumulator.Reset(grid_size, config); !reset.ok()) return reset.error();
+  return accumulator;
+}
+
+Expected<void> FeatureAccumulator::Reset(int64_t grid_size, const FeatureConfig& config) {
+  if (auto valid = config.Validate(); !valid.ok()) return valid;
   if (grid_size < 1 || grid_size > kMaxFeatureGridSize) {
     return InvalidArgument("grid_size", static_cast<double>(grid_size), 1.0,
                            static_cast<double>(kMaxFeatureGridSize));
   }
-  return FeatureAccumulator(grid_size, config);
-}
-
-Expected<void> FeatureAccumulator::AddFrame(std::span<const double> frame_v) {
-  if (frame_v.size() != last_v_.size()) {
-    return InvalidArgument("field", "the frame has " + std::to_string(frame_v.size()) +
-                                        " values, must have " + std::to_string(last_v_.size()) +
-                                        " (grid_size " + std::to_string(grid_size_) + " squared)");
-  }
-  if (frames_ > 0) AddChange(frame_v);
-  AddEnergy(frame_v);
-  std::copy(frame_v.begin(), frame_v.end(), last_v_.begin());
-  ++frames_;
+  config_ = config;
+  grid_size_ = grid_size;
+  cells_ = static_cast<size_t>(grid_size * grid_size);
+  blocks_fit_ = cells_ % kSumLeaf == 0;
+  last_mv_.resize(cells_);
+  // What is pending is less than a chunk; with room for another, it rarely has to be moved.
+  changes_.resize(cells_ + 2 * kSumChunk);
+  leaf_sums_.resize(changes_.size() / kSumLeaf + 1);
+  frames_ = stable_run_ = 0;
+  at_ = pending_ = frame_at_ = 0;
+  stable_at_.reset();
+  change_sum_ = change_max_ = energy_mean_ = energy_covariance_ = 0.0;
   return {};
 }
 
+Expected<void> FeatureAccumulator::AddFrame(std::span<const double> frame_v) {
+  if (frame_v.size() != cells_) {
+    return InvalidArgument("field", "the frame has " + std::to_string(frame_v.size()) +
+                                        " values, must have " + std::to_string(cells_) +
+                                        " (grid_size " + std::to_string(grid_size_) + " squared)");
+  }
+  Advance(frame_v.data(), cells_);
+  return {};
+}
+
+void FeatureAccumulator::Advance(const double* frame_v, size_t ready) {
+  if (at_ == 0) BeginFrame();
+  const size_t blocks = ready / kSumLeaf - at_ / kSumLeaf;
+  double* change = changes_.data() + frame_at_ + at_;
+  AddFrameBlocks(frame_v + at_, blocks, frames_ == 0, last_mv_.data() + at_, change,
+                 leaf_sums_.data() + (frame_at_ + at_) / kSumLeaf, &sums_);
+  at_ += blocks * kSumLeaf;
+  if (ready == cells_) EndFrame(frame_v);
+}
+
+void FeatureAccumulator::BeginFrame() {
+  sums_ = {};
+  if (pending_ == frame_at_) pending_ = frame_at_ = 0;
+  if (frame_at_ + cells_ <= changes_.size()) return;
+  const size_t rest = frame_at_ - pending_;
+  std::copy_n(changes_.begin() + static_cast<std::ptrdiff_t>(pending_), rest, changes_.begin());
+  std::copy_n(leaf_sums_.begin() + static_cast<std::ptrdiff_t>(pending_ / kSumLeaf),
+              rest / kSumLeaf, leaf_sums_.begin());
+  pending_ = 0;
+  frame_at_ = rest;
+}
+
+void FeatureAccumulator::EndFrame(const double* frame_v) {
+  const size_t block_cells = at_;
+  AddTail(frame_v);
+  AddEnergy();
+  if (frames_ > 0) {
+    if (!stable_at_) ScanStability(block_cells);
+    AddChanges();
+  }
+  at_ = 0;
+  ++frames_;
+}
+
+// The cells after the last whole block.
+void FeatureAccumulator::AddTail(const double* frame_v) {
+  for (; at_ < cells_; ++at_) {
+    const double h = frame_v[at_] * kMvPerV;
+    const double change = std::fabs(h - last_mv_[at_]);
+    last_mv_[at_] = h;
+    sums_.energy[at_ % 8] += h * h;
+    if (frames_ == 0) continue;
+    changes_[frame_at_ + at_] = change;
+    change_max_ = MaxOrNan(change_max_, change);
+  }
+}
+
+// The largest change of a frame is looked for only where a group's sum shows that there may be a
+// new one, or something is not finite: that is rare after the first frames.
+void FeatureAccumulator::AddChanges() {
+  const double* change = changes_.data() + frame_at_;
+  const double total = std::accumulate(sums_.group_sum, sums_.group_sum + 8, 0.0);
+  const double largest = *std::max_element(sums_.group_max, sums_.group_max + 8);
+  if (!std::isfinite(total)) {
+    for (size_t k = 0; k < cells_; ++k) change_max_ = MaxOrNan(change_max_, change[k]);
+  } else if (largest > change_max_) {
+    change_max_ = std::max(change_max_, RangeOf(change, cells_).max);
+  }
+  frame_at_ += cells_;
+  SumFullChunks();
+}
+
 // dV_mean is one flat mean over all changes: its chunks of 8192 do not stop at a frame's end.
-void FeatureAccumulator::AddChange(std::span<const double> frame_v) {
-  for (size_t k = 0; k < frame_v.size(); ++k) {
-    change_[k] = std::fabs(frame_v[k] * kMvPerV - last_v_[k] * kMvPerV);
-    change_max_ = MaxOrNan(change_max_, change_[k]);
-  }
-  for (size_t k = 0; k < change_.size();) {
-    const size_t take = std::min(kSumChunk - pending_.size(), change_.size() - k);
-    const auto from = change_.begin() + static_cast<std::ptrdiff_t>(k);
-    pending_.insert(pending_.end(), from, from + static_cast<std::ptrdiff_t>(take));
-    k += take;
-    if (pending_.size() == kSumChunk) {
-      change_sum_ += PairwiseSumOf(0, kSumChunk, [this](size_t q) { return pending_[q]; });
-      pending_.clear();
+void FeatureAccumulator::SumFullChunks() {
+  for (; frame_at_ - pending_ >= kSumChunk; pending_ += kSumChunk) {
+    if (!blocks_fit_) {
+      change_sum_ += SumVectors(changes_.data() + pending_, kSumChunk);
+      continue;
     }
+    // The leaves are known; a chunk is a full binary tree of them.
+    double* sums = leaf_sums_.data() + pending_ / kSumLeaf;
+    for (size_t width = kSumChunk / kSumLeaf; width > 1; width /= 2) {
+      for (size_t k = 0; k < width / 2; ++k) sums[k] = sums[2 * k] + sums[2 * k + 1];
+    }
+    change_sum_ += sums[0];
   }
-  if (!stable_at_) ScanStability();
+}
+
+// Whether the deviation of the change must exceed the threshold, from the deviation of groups of 16
+// cells: cells differ at least as much as their groups do. The margins cover all rounding.
+bool FeatureAccumulator::CertainlyUnstable(size_t block_cells) const {
+  if (block_cells == 0) return false;
+  const double total = std::accumulate(sums_.group_sum, sums_.group_sum + 8, 0.0);
+  const double squares = std::accumulate(sums_.group_square, sums_.group_square + 8, 0.0) / 16.0;
+  const double between = squares - total * total / static_cast<double>(block_cells);
+  const double threshold = config_.stability_threshold_mv;
+  return between * (1.0 - 1e-6) - squares * 1e-9 >
+         threshold * threshold * static_cast<double>(cells_);
 }
 
 // Section 5.3: the spatial deviation of the change must stay small for a whole window.
-void FeatureAccumulator::ScanStability() {
-  if (!(Std(change_) < config_.stability_threshold_mv)) {
+void FeatureAccumulator::ScanStability(size_t block_cells) {
+  const std::span<const double> change(changes_.data() + frame_at_, cells_);
+  if (CertainlyUnstable(block_cells) || !(Std(change) < config_.stability_threshold_mv)) {
     stable_run_ = 0;
     return;
   }
@@ -159,32 +239,32 @@ void FeatureAccumulator::ScanStability() {
 }
 
 // Running covariance of (t, E): no energy needs to be kept.
-void FeatureAccumulator::AddEnergy(std::span<const double> frame_v) {
-  const double energy = SumOf(frame_v.size(), [frame_v](size_t k) {
-    const double h = frame_v[k] * kMvPerV;
-    return h * h;
-  });
+void FeatureAccumulator::AddEnergy() {
+  const double* e = sums_.energy;
+  const double energy = ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));
   const double n = static_cast<double>(frames_);
   const double t_from_mean = n - (n - 1.0) / 2.0;  // t = n against the mean of 0..n-1
   energy_mean_ += (energy - energy_mean_) / (n + 1.0);
   if (frames_ > 0) energy_covariance_ += t_from_mean * (energy - energy_mean_);
 }
 
-Expected<Features> FeatureAccumulator::Finish() const {
+Expected<Features> FeatureAccumulator::Finish(std::span<const double> last_frame_v) const {
   if (frames_ == 0) return InvalidArgument("field", "features need at least one frame");
   Features f;
-  const FieldStatisticsMv statistics = StatisticsMv(last_v_);
+  const FieldStatisticsMv statistics = StatisticsMv(last_mv_);
   f.v_min = statistics.min;
   f.v_max = statistics.max;
   f.v_mean = statistics.mean;
   f.v_std = statistics.std;
-  AddMoments(last_v_, f);
-  if (auto added = AddStructure(last_v_, grid_size_, config_, f); !added.ok()) return added.error();
+  AddMoments(last_mv_, f);
+  if (auto added = AddStructure(last_frame_v, grid_size_, config_, f); !added.ok()) {
+    return added.error();
+  }
   if (frames_ < 2) return f;
-  const double changes = static_cast<double>(frames_ - 1) * static_cast<double>(last_v_.size());
+  const double changes = static_cast<double>(frames_ - 1) * static_cast<double>(cells_);
   double change_sum = change_sum_;
-  if (!pending_.empty()) {
-    change_sum += PairwiseSumOf(0, pending_.size(), [this](size_t q) { return pending_[q]; });
+  if (frame_at_ > pending_) {
+    change_sum += SumVectors(changes_.data() + pending_, frame_at_ - pending_);
   }
   f.dv_mean = change_sum / changes;
   f.dv_max = change_max_;
@@ -209,7 +289,7 @@ Expected<Features> ExtractFeatures(std::span<const double> frames_v, int64_t num
     auto added = accumulator->AddFrame(frames_v.subspan(t * cells, cells));
     if (!added.ok()) return added.error();
   }
-  return accumulator->Finish();
+  return accumulator->Finish(frames_v.last(cells));
 }
 
 std::vector<std::string> FeatureWarnings(const Features& f, bool strict) {
@@ -234,17 +314,20 @@ std::vector<std::string> FeatureWarnings(const Features& f, bool strict) {
 
 Expected<double> FractalDimension(std::span<const double> field_v, int64_t grid_size,
                                   int64_t num_scales, double threshold_v) {
-  const std::vector<uint8_t> active = ActiveCells(field_v, (threshold_v * kMvPerV) / kMvPerV);
+  BinaryImage active;
+  active.SetAbove(field_v, grid_size, (threshold_v * kMvPerV) / kMvPerV);
   BoxSizeRule rule;
   rule.num_scales = num_scales;
-  auto fit = FeatureBoxDimension({active, grid_size}, rule);
+  auto fit = FeatureBoxDimension(active, rule);
   if (!fit.ok()) return fit.error();
   return fit->dimension;
 }
 
 Expected<FieldStatisticsMv> FieldStatisticsInMv(std::span<const double> field_v) {
   if (field_v.empty()) return InvalidArgument("field", "the field is empty");
-  return StatisticsMv(field_v);
+  AlignedVector<double> mv(field_v.size());
+  std::transform(field_v.begin(), field_v.end(), mv.begin(), [](double v) { return v * kMvPerV; });
+  return StatisticsMv(mv);
 }
 
 }  // namespace mfn::engine

@@ -13,7 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "server/engine/aligned.h"
 #include "server/engine/error.h"
+#include "server/engine/sum_simd.h"
 
 namespace mfn::engine {
 
@@ -84,36 +86,55 @@ inline constexpr std::array<std::string_view, kFeatureCount> kFeatureNames = {"D
                                                                               "cluster_size_std"};
 
 // Not safe for use by two threads at once. Holds a few arrays of one frame, whatever the number of
-// frames; AddFrame allocates nothing after the first.
+// frames; adding allocates nothing after Reset.
 class FeatureAccumulator {
  public:
+  // Empty, to be Reset before use.
+  FeatureAccumulator() = default;
   // grid_size >= 1; errors of FeatureConfig::Validate.
   static Expected<FeatureAccumulator> Create(int64_t grid_size, const FeatureConfig& config = {});
+
+  // Starts over, with the same checks, and keeps the memory if it is large enough.
+  Expected<void> Reset(int64_t grid_size, const FeatureConfig& config);
 
   // One frame, N * N values in volt, row-major. A wrong size is kInvalidArgument. NaN is accepted
   // and ends up in the features, as in the reference.
   Expected<void> AddFrame(std::span<const double> frame_v);
 
-  // The features of all frames so far; static ones are those of the last frame. kInvalidArgument if
-  // there was no frame. More frames may follow.
-  Expected<Features> Finish() const;
+  // The same piece by piece, while the frame is written: its first `ready` values are final, and
+  // `ready` never falls. The frame ends with the call in which it reaches N * N.
+  void Advance(const double* frame_v, size_t ready);
+
+  // The features of all frames so far; static ones are those of the last frame, which is given
+  // again. kInvalidArgument if there was no frame. More frames may follow.
+  Expected<Features> Finish(std::span<const double> last_frame_v) const;
 
   int64_t frames() const { return frames_; }
 
  private:
-  FeatureAccumulator(int64_t grid_size, const FeatureConfig& config);
-
-  void AddChange(std::span<const double> frame_v);
-  void ScanStability();
-  void AddEnergy(std::span<const double> frame_v);
+  void BeginFrame();
+  void EndFrame(const double* frame_v);
+  void AddTail(const double* frame_v);
+  void AddChanges();
+  void SumFullChunks();
+  bool CertainlyUnstable(size_t block_cells) const;
+  void ScanStability(size_t block_cells);
+  void AddEnergy();
 
   FeatureConfig config_;
   int64_t grid_size_ = 0;
+  size_t cells_ = 0;
   int64_t frames_ = 0;
-  std::vector<double> last_v_;   // the last frame, volt
-  std::vector<double> change_;   // |H(t+1) - H(t)| of the last two frames, mV
-  std::vector<double> pending_;  // changes that do not fill a chunk of the sum yet
-  double change_sum_ = 0.0;      // full chunks, which run across frame borders
+  size_t at_ = 0;                  // cells of the current frame that were taken in
+  AlignedVector<double> last_mv_;  // H: the last frame, mV; up to at_ that of the current one
+  // |H(t+1) - H(t)|, mV: what no chunk of the sum has taken yet, then those of the current frame.
+  AlignedVector<double> changes_;
+  std::vector<double> leaf_sums_;  // of changes_, 128 by 128; see blocks_fit_
+  bool blocks_fit_ = false;        // a frame is whole blocks, so that they are leaves of the sum
+  size_t pending_ = 0;             // where in changes_ the next chunk of the sum begins
+  size_t frame_at_ = 0;            // where in changes_ the current frame begins
+  FrameSums sums_;                 // of the current frame
+  double change_sum_ = 0.0;        // full chunks, which run across frame borders
   double change_max_ = 0.0;
   int64_t stable_run_ = 0;
   std::optional<int64_t> stable_at_;

@@ -69,7 +69,7 @@ TEST(FeaturesTest, MoreFramesMayFollowAResult) {
   ASSERT_TRUE(accumulator.ok());
   for (size_t t = 0; t < 20; ++t) {
     ASSERT_TRUE(accumulator->AddFrame(std::span(v).subspan(t * 64, 64)).ok());
-    const auto streamed = accumulator->Finish();
+    const auto streamed = accumulator->Finish(std::span(v).subspan(t * 64, 64));
     const auto whole = ExtractFeatures(std::span(v).first((t + 1) * 64), t + 1, 8);
     ASSERT_TRUE(streamed.ok() && whole.ok());
     EXPECT_EQ(streamed->ToArray(), whole->ToArray()) << t;
@@ -111,7 +111,7 @@ TEST(FeaturesTest, RefusesWhatIsNoField) {
   EXPECT_FALSE(ExtractFeatures(v, 1, std::numeric_limits<int64_t>::max()).ok());
   auto accumulator = FeatureAccumulator::Create(8);
   ASSERT_TRUE(accumulator.ok());
-  EXPECT_FALSE(accumulator->Finish().ok());
+  EXPECT_FALSE(accumulator->Finish(v).ok());
   EXPECT_EQ(accumulator->AddFrame(std::span(v).first(63)).error().field, "field");
   FeatureConfig config;
   config.connectivity = 6;

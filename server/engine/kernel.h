@@ -1,11 +1,12 @@
-// The step kernel: everything of one step that touches every cell, behind one function, so that a
-// faster one can take its place (numeric model, sections 3.3 and 3.4; 4 for the variant).
+// What one step is made of: its constants and parameters, what it counts, and the spike before it
+// (numeric model, section 3.3; 4 for the variant). stepper.h takes the steps.
 
 #ifndef MFN_SERVER_ENGINE_KERNEL_H_
 #define MFN_SERVER_ENGINE_KERNEL_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "server/engine/config.h"
 #include "server/engine/rng.h"
@@ -18,6 +19,7 @@ inline constexpr double kTuringIncrementV = 0.005;
 inline constexpr double kInitialMeanV = -0.070;
 inline constexpr double kInitialSdV = 0.005;
 inline constexpr double kInitialChemicalMax = 0.1;
+inline constexpr double kChemicalMax = 1.0;  // clamp of A and I; the lower limit is 0
 inline constexpr double kSpikeMeanV = 0.02;
 inline constexpr double kSpikeSdV = 0.005;
 
@@ -36,18 +38,6 @@ struct KernelParams {
   double jitter_sd = 0.0;  // volt
 };
 
-// Arrays of n * n values, row-major. No two may overlap. Without turing_enabled the chemistry is
-// neither read nor written and may be null.
-struct KernelState {
-  size_t n = 0;  // [1, kMaxGridSize]
-  const double* field = nullptr;
-  const double* activator = nullptr;
-  const double* inhibitor = nullptr;
-  double* next_field = nullptr;
-  double* next_activator = nullptr;
-  double* next_inhibitor = nullptr;
-};
-
 struct StepCounts {
   int64_t turing_activations = 0;
   int64_t clamping_events = 0;
@@ -55,16 +45,28 @@ struct StepCounts {
   int64_t field_nan = 0;
   int64_t activator_nan = 0;
   int64_t inhibitor_nan = 0;
+
+  StepCounts& operator+=(const StepCounts& other) {
+    turing_activations += other.turing_activations;
+    clamping_events += other.clamping_events;
+    field_nan += other.field_nan;
+    activator_nan += other.activator_nan;
+    inhibitor_nan += other.inhibitor_nan;
+    return *this;
+  }
   bool operator==(const StepCounts&) const = default;
 };
 
-// Section 3.3, step 1: with the given probability adds a spike to one cell of the field. Returns
-// whether it did. One uniform draw is always consumed.
-bool AddSpike(double probability, size_t n, double* field, Generator& generator);
+// What is added to one cell of the field before a step.
+struct Spike {
+  size_t row = 0;
+  size_t column = 0;
+  double volt = 0.0;
+};
 
-// Diffusion, chemistry, jitter and clamp: reads the state (to which the spike was already added)
-// and writes the next one. The generator is used for jitter only: n * n normals, row-major.
-StepCounts StepField(const KernelParams& params, const KernelState& state, Generator& generator);
+// Section 3.3, step 1: with the given probability a spike for an n x n field. One uniform draw is
+// always consumed.
+std::optional<Spike> DrawSpike(double probability, size_t n, Generator& generator);
 
 }  // namespace mfn::engine
 

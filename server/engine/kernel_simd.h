@@ -1,15 +1,61 @@
-// The part of a step that runs in vectors (kernel.h offers the whole). Internal to the engine.
+// The part of a step that runs in vectors, a few rows at a time (stepper.h puts rows together to
+// grids and steps). Internal to the engine.
+//
+// Nearly always every new value lies inside all limits, and nothing has to be clamped or counted:
+// StepRows writes the values as the stencil and the chemistry give them and says whether that was
+// so. If not, SettleRow applies what the model has after them: threshold, clamps, counts.
+
 #ifndef MFN_SERVER_ENGINE_KERNEL_SIMD_H_
 #define MFN_SERVER_ENGINE_KERNEL_SIMD_H_
+
+#include <cstddef>
 
 #include "server/engine/kernel.h"
 
 namespace mfn::engine {
 
-// Diffusion and chemistry, and the clamp of the field unless jitter is to be added first. The
-// instruction set is chosen once, for the processor this runs on; the result has the same bits on
-// all of them.
-StepCounts StepFieldSimd(const KernelParams& params, const KernelState& state);
+// What lies before the first and after the last cell of a row.
+enum class RowEnds {
+  kWrap,    // the other end
+  kOwn,     // the cell's own value
+  kZero,    // 0
+  kMemory,  // what is there in memory: the row is part of a longer one
+};
+
+inline constexpr size_t kBlockRows = 8;
+
+// Some rows next to each other, of both states. T is double or float. Reads may touch one value
+// before and after each row of the old state; nothing is done with it unless ends is kMemory.
+template <typename T>
+struct RowBlock {
+  size_t rows = 0;   // [1, kBlockRows]
+  size_t width = 0;  // cells of a row, at least 1
+  RowEnds ends = RowEnds::kWrap;
+  // Old state: row k is at k + 1, the rows above and below at 0 and rows + 1. New state: row k at
+  // k; it must not overlap the old one. Without turing_enabled the chemistry is not looked at.
+  const T* field[kBlockRows + 2];
+  const T* activator[kBlockRows + 2];
+  const T* inhibitor[kBlockRows + 2];
+  T* next_field[kBlockRows];
+  T* next_activator[kBlockRows];
+  T* next_inhibitor[kBlockRows];
+};
+
+// Diffusion and chemistry. True if no new value needs threshold or clamp (of the field: unless
+// quantum_jitter, when it is clamped later).
+bool StepRows(const KernelParams& params, const RowBlock<double>& block);
+bool StepRows(const KernelParams& params, const RowBlock<float>& block);
+
+// Threshold, clamps and counts for `width` cells of a new state, in place. The field is not clamped
+// if quantum_jitter.
+void SettleRow(const KernelParams& params, size_t width, double* field, double* activator,
+               double* inhibitor, StepCounts* counts);
+void SettleRow(const KernelParams& params, size_t width, float* field, float* activator,
+               float* inhibitor, StepCounts* counts);
+
+// field[k] += noise[k], then the clamp of the field, counted.
+void AddNoiseAndClamp(size_t width, const double* noise, double* field, StepCounts* counts);
+void AddNoiseAndClamp(size_t width, const double* noise, float* field, StepCounts* counts);
 
 }  // namespace mfn::engine
 

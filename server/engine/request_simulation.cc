@@ -10,6 +10,7 @@
 
 #include "server/engine/boxcount.h"
 #include "server/engine/kernel.h"
+#include "server/engine/stepper.h"
 #include "server/engine/sum.h"
 
 namespace mfn::engine {
@@ -28,47 +29,16 @@ KernelParams ParamsOf(const RequestSimulationConfig& config) {
   return params;
 }
 
-// The three fields and where the next ones are written.
-class State {
- public:
-  State(size_t n, bool chemistry) : n_(n), field_(n * n), next_field_(n * n) {
-    if (!chemistry) return;
-    for (auto* array : {&activator_, &inhibitor_, &next_activator_, &next_inhibitor_}) {
-      array->resize(n * n);
-    }
-  }
-
-  void Draw(Generator& generator) {
-    generator.FillNormal(field_, kInitialMeanV, kInitialSdV);
-    generator.FillUniform(activator_, 0.0, kInitialChemicalMax);
-    generator.FillUniform(inhibitor_, 0.0, kInitialChemicalMax);
-  }
-
-  // Whether there was a growth event.
-  bool Step(const KernelParams& params, double spike_probability, Generator& generator) {
-    const bool spike = AddSpike(spike_probability, n_, field_.data(), generator);
-    StepField(params,
-              {n_, field_.data(), activator_.data(), inhibitor_.data(), next_field_.data(),
-               next_activator_.data(), next_inhibitor_.data()},
-              generator);
-    field_.swap(next_field_);
-    activator_.swap(next_activator_);
-    inhibitor_.swap(next_inhibitor_);
-    return spike;
-  }
-
-  std::vector<double> TakeField() { return std::move(field_); }
-
- private:
-  size_t n_;
-  std::vector<double> field_, activator_, inhibitor_;
-  std::vector<double> next_field_, next_activator_, next_inhibitor_;
-};
-
 Expected<RequestSimulationResult> Simulate(const RequestSimulationConfig& config,
                                            Generator& generator, const CancelCheck& cancel) {
-  State state(static_cast<size_t>(config.grid_size), config.turing_enabled);
-  state.Draw(generator);
+  const size_t n = static_cast<size_t>(config.grid_size);
+  Stepper<double> grid;
+  grid.Resize(n);
+  generator.FillNormal(grid.field(), kInitialMeanV, kInitialSdV);
+  if (config.turing_enabled) {
+    generator.FillUniform(grid.activator(), 0.0, kInitialChemicalMax);
+    generator.FillUniform(grid.inhibitor(), 0.0, kInitialChemicalMax);
+  }
   const KernelParams params = ParamsOf(config);
   RequestSimulationResult result;
   result.grid_size = config.grid_size;
@@ -80,9 +50,11 @@ Expected<RequestSimulationResult> Simulate(const RequestSimulationConfig& config
       error.message = "cancelled after " + std::to_string(step) + " steps were computed";
       return error;
     }
-    result.growth_events += state.Step(params, config.spike_probability, generator) ? 1 : 0;
+    const std::optional<Spike> spike = DrawSpike(config.spike_probability, n, generator);
+    result.growth_events += spike ? 1 : 0;
+    grid.Step(params, spike, generator, nullptr);
   }
-  result.field = state.TakeField();
+  result.field.assign(grid.field().begin(), grid.field().end());
   return result;
 }
 

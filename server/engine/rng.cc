@@ -3,11 +3,13 @@
 #include "server/engine/rng.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 #include <unordered_set>
 #include <utility>
 
+#include "server/engine/rng_simd.h"
 #include "server/engine/ziggurat_tables.h"
 
 namespace mfn::engine {
@@ -15,6 +17,8 @@ namespace {
 
 constexpr double kTailStart = 3.6541528853610087963519472518;     // r0
 constexpr double kInverseTail = 0.27366123732975827203338247596;  // 1 / r0
+
+double RandomFrom(uint64_t word) { return static_cast<double>(word >> 11) * 0x1.0p-53; }
 
 // hashmix(): one running constant is shared by all calls while a pool is filled.
 class HashMix {
@@ -106,24 +110,30 @@ uint32_t Generator::Next32() {
 }
 
 double Generator::StandardNormal() {
-  for (;;) {
-    const uint64_t r = Next64();
-    const size_t layer = r & 0xff;
-    const uint64_t rabs = (r >> 9) & 0x000fffffffffffff;
-    double x = static_cast<double>(rabs) * kZigguratWi[layer];
-    if (((r >> 8) & 1) != 0) x = -x;
+  return NormalFrom(Next64(), [this] { return Next64(); });
+}
+
+template <typename Next>
+double Generator::NormalFrom(uint64_t word, const Next& next) {
+  for (;; word = next()) {
+    const size_t layer = word & 0xff;
+    const uint64_t rabs = (word >> 9) & 0x000fffffffffffff;
+    const double size = static_cast<double>(rabs) * kZigguratWi[layer];
+    // Which half is a coin toss: no branch could predict it.
+    const double x = std::bit_cast<double>(std::bit_cast<uint64_t>(size) ^ (word >> 8 & 1) << 63);
     if (rabs < kZigguratKi[layer]) return x;
-    if (layer == 0) return NormalTail(rabs);
+    if (layer == 0) return NormalTail(rabs, next);
     const double height = kZigguratFi[layer - 1] - kZigguratFi[layer];
-    if (height * Random() + kZigguratFi[layer] < std::exp((-0.5 * x) * x)) return x;
+    if (height * RandomFrom(next()) + kZigguratFi[layer] < std::exp((-0.5 * x) * x)) return x;
   }
 }
 
 // The sign of a tail value is bit 8 of rabs, not the sign bit of the word.
-double Generator::NormalTail(uint64_t rabs) {
+template <typename Next>
+double Generator::NormalTail(uint64_t rabs, const Next& next) {
   for (;;) {
-    const double xx = -kInverseTail * std::log1p(-Random());
-    const double yy = -std::log1p(-Random());
+    const double xx = -kInverseTail * std::log1p(-RandomFrom(next()));
+    const double yy = -std::log1p(-RandomFrom(next()));
     if (yy + yy > xx * xx) {
       return ((rabs >> 8) & 1) != 0 ? -(kTailStart + xx) : kTailStart + xx;
     }
@@ -158,20 +168,37 @@ std::vector<uint64_t> Generator::ChoiceWithoutReplacement(uint64_t n, uint64_t k
   return ChoiceByFloyd(*this, n, k);
 }
 
-void Generator::FillRandom(std::span<double> out) {
-  for (double& value : out) value = Random();
-}
+void Generator::FillRandom(std::span<double> out) { FillUniform(out, 0.0, 1.0); }
 
 void Generator::FillUniform(std::span<double> out, double lo, double hi) {
-  for (double& value : out) value = Uniform(lo, hi);
+  RawWords words;
+  for (size_t k = 0; k < out.size(); k += words.count) {
+    DrawWords(&state_, inc_, std::min(out.size() - k, RawWords::kCapacity), &words);
+    UniformsFromWords(words, lo, hi - lo, out.data() + k);
+  }
 }
 
 void Generator::FillStandardNormal(std::span<double> out) {
-  for (double& value : out) value = StandardNormal();
+  FillNormal(out, -0.0, 1.0);  // which changes no value, not even -0.0
 }
 
+// Every value takes at least one word, so words for the values that are missing are never too many.
 void Generator::FillNormal(std::span<double> out, double loc, double scale) {
-  for (double& value : out) value = Normal(loc, scale);
+  RawWords words;
+  for (size_t k = 0; k < out.size();) {
+    DrawWords(&state_, inc_, std::min(out.size() - k, RawWords::kCapacity), &words);
+    size_t at = 0;
+    const auto next = [this, &words, &at] {
+      return at < words.count ? words.Word(at++) : Next64();
+    };
+    while (true) {
+      const size_t accepted = NormalsFromWords(words, at, loc, scale, out.data() + k);
+      k += accepted;
+      at += accepted;
+      if (at == words.count) break;
+      out[k++] = loc + scale * NormalFrom(next(), next);
+    }
+  }
 }
 
 void Generator::FillIntegers(std::span<uint64_t> out, uint64_t n) {

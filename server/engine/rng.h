@@ -29,6 +29,9 @@ SeedExpansion ExpandSeed(const Seed& seed);
 // 32-bit halves: the second half of a word stays buffered until the next such draw.
 class Generator {
  public:
+  static constexpr Uint128 kMultiplier =
+      (static_cast<Uint128>(0x2360ED051FC65DA4) << 64) | 0x4385DF649FCCF645;
+
   explicit Generator(const Seed& seed);
   explicit Generator(uint64_t seed) : Generator(Seed(seed)) {}
 
@@ -78,10 +81,11 @@ class Generator {
   bool operator==(const Generator& other) const;
 
  private:
-  static constexpr Uint128 kMultiplier =
-      (static_cast<Uint128>(0x2360ED051FC65DA4) << 64) | 0x4385DF649FCCF645;
-
-  double NormalTail(uint64_t rabs);
+  // A normal whose first word is `word`; next() gives the words after it.
+  template <typename Next>
+  static double NormalFrom(uint64_t word, const Next& next);
+  template <typename Next>
+  static double NormalTail(uint64_t rabs, const Next& next);
 
   Uint128 state_ = 0;
   Uint128 inc_ = 0;

@@ -157,6 +157,22 @@ TEST(RngTest, ZigguratTablesAreTheReferences) {
             "acd898d9d87e212f657755ba43b21e40958090a7ff2103c9e79f4ea1b0fe2bc5");
 }
 
+// Arrays are filled by another route than single values; sizes around those of its blocks.
+TEST(RngTest, FillingDrawsWhatSingleCallsDraw) {
+  for (size_t n : {0u, 1u, 3u, 8u, 9u, 255u, 256u, 257u, 1000u, 70'000u}) {
+    Generator filled(n);
+    Generator single(n);
+    std::vector<double> values(n);
+    for (int round = 0; round < 3; ++round) {
+      filled.FillNormal(values, -0.07, 0.005);
+      for (double value : values) ASSERT_EQ(value, single.Normal(-0.07, 0.005)) << n;
+      filled.FillUniform(values, -1.0, 3.0);
+      for (double value : values) ASSERT_EQ(value, single.Uniform(-1.0, 3.0)) << n;
+    }
+    EXPECT_TRUE(filled == single) << n;
+  }
+}
+
 TEST(RngTest, HalvesShareOneWordAndSurviveOtherDraws) {
   Generator g(42);
   Generator words(42);

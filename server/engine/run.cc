@@ -38,54 +38,21 @@ Expected<void> CheckHistory(const SimulationConfig& config, const RunOptions& op
   return error;
 }
 
-// Collects while stepping what the options ask for.
-class Recorder {
- public:
-  Recorder(const RunOptions& options, std::optional<FeatureAccumulator> features,
-           std::vector<double>* history)
-      : options_(options), features_(std::move(features)), history_(history) {}
+Expected<void> CopyFeatures(const RunOptions& options, Simulation& simulation, RunResult& result) {
+  if (!options.features) return {};
+  auto features = simulation.features().Finish(simulation.field());
+  if (!features.ok()) return features.error();
+  result.features = *features;
+  return {};
+}
 
-  bool Observe(const StepView& view) {
-    if (options_.history) {
-      history_->insert(history_->end(), view.field.begin(), view.field.end());
-    }
-    if (features_) {
-      if (auto added = features_->AddFrame(view.field); !added.ok()) {
-        error_ = added.error();
-        return false;
-      }
-    }
-    return !options_.observer || options_.observer(view);
-  }
-
-  Expected<void> Finish(RunResult& result) const {
-    if (error_) return *error_;
-    if (!features_) return {};
-    auto features = features_->Finish();
-    if (!features.ok()) return features.error();
-    result.features = *features;
-    return {};
-  }
-
- private:
-  const RunOptions& options_;
-  std::optional<FeatureAccumulator> features_;
-  std::vector<double>* history_;
-  std::optional<Error> error_;
-};
-
-Expected<Recorder> MakeRecorder(const SimulationConfig& config, const RunOptions& options,
-                                std::vector<double>* history) {
-  std::optional<FeatureAccumulator> features;
-  if (options.features) {
-    auto accumulator = FeatureAccumulator::Create(config.grid_size, *options.features);
-    if (!accumulator.ok()) return accumulator.error();
-    features = std::move(*accumulator);
-  }
-  if (options.history) {
-    history->reserve(static_cast<size_t>(config.grid_size * config.grid_size * config.steps));
-  }
-  return Recorder(options, std::move(features), history);
+// Keeps the history and calls the caller's observer; empty if there is nothing to do between steps.
+StepObserver ObserverOf(const RunOptions& options, std::vector<double>* history) {
+  if (!options.history) return options.observer;
+  return [&options, history](const StepView& view) {
+    history->insert(history->end(), view.field.begin(), view.field.end());
+    return !options.observer || options.observer(view);
+  };
 }
 
 void CopyState(const Simulation& simulation, const RunOptions& options, RunResult& result) {
@@ -102,16 +69,25 @@ Expected<RunResult> Execute(const SimulationConfig& config, const RunOptions& op
                             Simulation& simulation) {
   const std::chrono::nanoseconds start = Now(options);
   RunResult result;
-  auto recorder = MakeRecorder(config, options, &result.history);
-  if (!recorder.ok()) return recorder.error();
+  FeatureAccumulator* features = nullptr;
+  if (options.features) {
+    features = &simulation.features();
+    if (auto ready = features->Reset(config.grid_size, *options.features); !ready.ok()) {
+      return ready.error();
+    }
+  }
+  if (options.history) {
+    result.history.reserve(static_cast<size_t>(config.grid_size * config.grid_size * config.steps));
+  }
   const auto reset =
       options.initial ? simulation.Reset(config, *options.initial) : simulation.Reset(config);
   if (!reset.ok()) return reset.error();
-  const auto observe = [&recorder](const StepView& view) { return recorder->Observe(view); };
-  if (auto run = simulation.Run(config.steps, observe, options.cancel); !run.ok()) {
+  simulation.SetThreads(options.threads);
+  const StepObserver observer = ObserverOf(options, &result.history);
+  if (auto run = simulation.Run(config.steps, observer, options.cancel, features); !run.ok()) {
     return run.error();
   }
-  if (auto finished = recorder->Finish(result); !finished.ok()) return finished.error();
+  if (auto copied = CopyFeatures(options, simulation, result); !copied.ok()) return copied.error();
   result.grid_size = config.grid_size;
   result.seed = *simulation.config().seed;
   result.counters = simulation.counters();

@@ -44,6 +44,8 @@ struct RunOptions {
   // A simulation whose memory is used again; it holds the final state afterwards. Borrowed, may be
   // null, and must not be used by another thread meanwhile.
   Simulation* arena = nullptr;
+  // For one large grid, the caller's thread included (Simulation::SetThreads); 0 counts as 1.
+  size_t threads = 1;
   // For `elapsed`; the steady clock if empty.
   std::function<std::chrono::nanoseconds()> clock;
 };

@@ -99,12 +99,8 @@ Expected<void> Simulation::Start(const SimulationConfig& config, const InitialSt
 }
 
 Expected<void> Simulation::Allocate() {
-  const size_t cells = static_cast<size_t>(config_.grid_size * config_.grid_size);
   try {
-    for (auto* array : {&field_, &activator_, &inhibitor_, &next_field_}) array->resize(cells);
-    if (config_.turing_enabled) {
-      for (auto* array : {&next_activator_, &next_inhibitor_}) array->resize(cells);
-    }
+    grid_.Resize(static_cast<size_t>(config_.grid_size));
   } catch (const std::bad_alloc&) {
     Error error;
     error.kind = ErrorKind::kResourceExhausted;
@@ -120,45 +116,58 @@ void Simulation::FillInitial(const InitialState* initial) {
   const InitialState none;
   const InitialState& given = initial != nullptr ? *initial : none;
   if (given.field.empty()) {
-    generator_.FillNormal(field_, kInitialMeanV, kInitialSdV);
+    generator_.FillNormal(grid_.field(), kInitialMeanV, kInitialSdV);
   } else {
-    std::copy(given.field.begin(), given.field.end(), field_.begin());
+    std::copy(given.field.begin(), given.field.end(), grid_.field().begin());
   }
-  for (auto [values, array] :
-       {std::pair{given.activator, &activator_}, std::pair{given.inhibitor, &inhibitor_}}) {
+  for (auto [values, array] : {std::pair{given.activator, grid_.activator()},
+                               std::pair{given.inhibitor, grid_.inhibitor()}}) {
     if (values.empty()) {
-      generator_.FillUniform(*array, 0.0, kInitialChemicalMax);
+      generator_.FillUniform(array, 0.0, kInitialChemicalMax);
     } else {
-      std::copy(values.begin(), values.end(), array->begin());
+      std::copy(values.begin(), values.end(), array.begin());
     }
   }
 }
 
-Expected<void> Simulation::Step() {
+Expected<void> Simulation::Step() { return StepWith(nullptr); }
+
+Expected<void> Simulation::StepWith(FeatureAccumulator* features) {
   if (!ready_) return InvalidArgument("", "the simulation has no configuration: Reset it first");
   if (failure_) return *failure_;
-  const size_t n = static_cast<size_t>(config_.grid_size);
-  const bool spike = AddSpike(config_.spike_probability, n, field_.data(), generator_);
-  const KernelState state = {n,
-                             field_.data(),
-                             activator_.data(),
-                             inhibitor_.data(),
-                             next_field_.data(),
-                             next_activator_.data(),
-                             next_inhibitor_.data()};
-  const StepCounts counts = StepField(params_, state, generator_);
-  field_.swap(next_field_);
-  if (config_.turing_enabled) {
-    activator_.swap(next_activator_);
-    inhibitor_.swap(next_inhibitor_);
-  }
-  counters_.growth_events += spike ? 1 : 0;
-  counters_.turing_activations += counts.turing_activations;
-  counters_.clamping_events += counts.clamping_events;
+  const std::optional<Spike> spike = NextSpike();
+  const StepCounts counts = grid_.Step(params_, spike, generator_, features);
+  Count(counts);
   if (config_.check_stability) CheckStability(counts);
   ++counters_.steps_computed;
   if (failure_) return *failure_;
   return {};
+}
+
+// Spikes do not depend on the state, so they can be drawn in advance. No step can fail: a NaN needs
+// parameters with which the grid takes its steps one by one.
+int64_t Simulation::StepMany(int64_t steps) {
+  if (!ready_ || failure_) return 0;
+  const size_t at_once = std::min(grid_.StepsAtOnce(params_, threads_), static_cast<size_t>(steps));
+  if (at_once < 2) return 0;
+  if (!team_ || team_->members() != threads_) team_.emplace(threads_);
+  Spikes spikes;
+  for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
+  Count(grid_.StepMany(params_, at_once, spikes, *team_));
+  counters_.steps_computed += static_cast<int64_t>(at_once);
+  return static_cast<int64_t>(at_once);
+}
+
+std::optional<Spike> Simulation::NextSpike() {
+  const std::optional<Spike> spike =
+      DrawSpike(config_.spike_probability, static_cast<size_t>(config_.grid_size), generator_);
+  counters_.growth_events += spike ? 1 : 0;
+  return spike;
+}
+
+void Simulation::Count(const StepCounts& counts) {
+  counters_.turing_activations += counts.turing_activations;
+  counters_.clamping_events += counts.clamping_events;
 }
 
 void Simulation::CheckStability(const StepCounts& counts) {
@@ -180,8 +189,9 @@ void Simulation::CheckStability(const StepCounts& counts) {
 }
 
 Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
-                                  const CancelCheck& cancel) {
-  for (int64_t done = 0; done < steps; ++done) {
+                                  const CancelCheck& cancel, FeatureAccumulator* features) {
+  const bool every_step = observer || features != nullptr;
+  for (int64_t done = 0; done < steps;) {
     if (cancel && cancel()) {
       Error error;
       error.kind = ErrorKind::kCancelled;
@@ -190,14 +200,19 @@ Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
           "cancelled after " + std::to_string(counters_.steps_computed) + " steps were computed";
       return error;
     }
-    if (auto step = Step(); !step.ok()) return step.error();
-    if (observer && !observer(view())) return done + 1;
+    const int64_t many = every_step ? 0 : StepMany(steps - done);
+    done += many;
+    if (many > 0) continue;
+    if (auto step = StepWith(features); !step.ok()) return step.error();
+    ++done;
+    if (observer && !observer(view())) return done;
   }
   return steps > 0 ? steps : 0;
 }
 
 StepView Simulation::view() const {
-  return {counters_.steps_computed, config_.grid_size, field_, activator_, inhibitor_, counters_};
+  return {
+      counters_.steps_computed, config_.grid_size, field(), activator(), inhibitor(), counters_};
 }
 
 }  // namespace mfn::engine

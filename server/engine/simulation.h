@@ -9,12 +9,14 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "server/engine/config.h"
 #include "server/engine/error.h"
+#include "server/engine/features.h"
 #include "server/engine/kernel.h"
 #include "server/engine/rng.h"
+#include "server/engine/stepper.h"
+#include "server/engine/team.h"
 
 namespace mfn::engine {
 
@@ -39,7 +41,8 @@ struct StepView {
 
 // Called after each step; false ends the run without error. Must not throw.
 using StepObserver = std::function<bool(const StepView&)>;
-// Polled before each step; true ends the run with kCancelled. Must not throw.
+// Polled before each step, or before each few steps that are taken at once; true ends the run with
+// kCancelled. Must not throw.
 using CancelCheck = std::function<bool()>;
 
 // A caller's initial state. `field` must have N * N finite values; `activator` and `inhibitor` may
@@ -54,7 +57,8 @@ struct InitialState {
 };
 
 // Owns its arrays and its generator. Not safe for use by two threads at once; instances are
-// independent. Nothing throws; a step allocates nothing.
+// independent. Nothing throws; a step allocates nothing (several at once: nothing after the first
+// time). The number of threads and the presence of an observer make no difference to any bit.
 class Simulation {
  public:
   // Checks with ValidateEngine, draws the initial state. The steps of the configuration do not
@@ -70,6 +74,11 @@ class Simulation {
   Simulation(const Simulation&) = delete;
   Simulation& operator=(const Simulation&) = delete;
 
+  // How many threads may work on one large grid, the caller's included; 1 to begin with. Helpers
+  // start at the first run that can use them and live as long as the simulation. Small grids,
+  // jitter, observers and features keep to the caller's thread.
+  void SetThreads(size_t threads) { threads_ = threads > 0 ? threads : 1; }
+
   // Starts over with another configuration and keeps the memory if it is large enough. After an
   // error the simulation is empty. `initial` must not refer to this simulation's own arrays.
   Expected<void> Reset(const SimulationConfig& config);
@@ -83,23 +92,31 @@ class Simulation {
   // Up to `steps` steps; returns how many were done in this call (fewer if the observer ended it).
   // Either function may be empty. On kCancelled the state is that after the last full step, and
   // stepping may go on.
+  // `features`, unless null, takes in every frame before the observer sees it.
   Expected<int64_t> Run(int64_t steps, const StepObserver& observer = {},
-                        const CancelCheck& cancel = {});
+                        const CancelCheck& cancel = {}, FeatureAccumulator* features = nullptr);
 
   // The seed of the configuration is always the one in effect.
   const SimulationConfig& config() const { return config_; }
   int64_t grid_size() const { return config_.grid_size; }
   const Counters& counters() const { return counters_; }
-  std::span<const double> field() const { return field_; }  // volt
-  std::span<const double> activator() const { return activator_; }
-  std::span<const double> inhibitor() const { return inhibitor_; }
+  std::span<const double> field() const { return grid_.field(); }  // volt
+  std::span<const double> activator() const { return grid_.activator(); }
+  std::span<const double> inhibitor() const { return grid_.inhibitor(); }
   const Generator& generator() const { return generator_; }
   StepView view() const;
+  // An accumulator whose memory belongs to this simulation, for whoever runs it.
+  FeatureAccumulator& features() { return features_; }
 
  private:
   Expected<void> Start(const SimulationConfig& config, const InitialState* initial);
   Expected<void> Allocate();
   void FillInitial(const InitialState* initial);
+  Expected<void> StepWith(FeatureAccumulator* features);
+  // Takes up to `steps` steps at once if there is something to gain; returns how many it took.
+  int64_t StepMany(int64_t steps);
+  std::optional<Spike> NextSpike();
+  void Count(const StepCounts& counts);
   void CheckStability(const StepCounts& counts);
 
   SimulationConfig config_;
@@ -108,10 +125,10 @@ class Simulation {
   Counters counters_;
   bool ready_ = false;
   std::optional<Error> failure_;
-  std::vector<double> field_, activator_, inhibitor_;
-  // Where the kernel writes the next state; swapped with the above after each step. Without
-  // turing_enabled the chemistry stands still and needs no second pair.
-  std::vector<double> next_field_, next_activator_, next_inhibitor_;
+  Stepper<double> grid_;
+  FeatureAccumulator features_;
+  size_t threads_ = 1;
+  std::optional<Team> team_;
 };
 
 }  // namespace mfn::engine

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <span>
 
+#include "server/engine/sum_simd.h"
+
 namespace mfn::engine {
 
 inline constexpr size_t kSumChunk = 8192;
@@ -49,27 +51,19 @@ double SumOf(size_t n, const Element& element) {
 }
 
 // np_sum(a). Arrays of any rank are summed as one flat row-major array.
-inline double Sum(std::span<const double> a) {
-  return SumOf(a.size(), [a](size_t k) { return a[k]; });
-}
+inline double Sum(std::span<const double> a) { return SumVectors(a.data(), a.size()); }
 
 // mean(a) = np_sum(a) / n; NaN for an empty array.
 inline double Mean(std::span<const double> a) { return Sum(a) / static_cast<double>(a.size()); }
 
-// Population standard deviation (ddof 0) of element(0) .. element(n - 1) around their mean.
-template <typename Element>
-double StdOf(size_t n, double mean, const Element& element) {
-  const double squares = SumOf(n, [&element, mean](size_t k) {
-    const double d = element(k) - mean;
-    return d * d;
-  });
-  return std::sqrt(squares / static_cast<double>(n));
+// The population standard deviation (ddof 0) around a mean that is known.
+inline double Std(std::span<const double> a, double mean) {
+  const double n = static_cast<double>(a.size());
+  return std::sqrt(SumSquaredDeviations(a.data(), a.size(), mean) / n);
 }
 
 // std(a), the population standard deviation; NaN for an empty array.
-inline double Std(std::span<const double> a) {
-  return StdOf(a.size(), Mean(a), [a](size_t k) { return a[k]; });
-}
+inline double Std(std::span<const double> a) { return Std(a, Mean(a)); }
 
 }  // namespace mfn::engine
 

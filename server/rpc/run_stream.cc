@@ -211,7 +211,7 @@ absl::Status RunStreamCall::RunCompat() {
 }
 
 absl::Status RunStreamCall::End() {
-  auto features = features_->Finish();
+  auto features = features_->Finish(simulation_.field());
   if (!features.ok()) return pipeline::ToStatus(features.error());
   engine::RunResult run;
   run.grid_size = simulation_.grid_size();

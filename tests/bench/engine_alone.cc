@@ -1,14 +1,19 @@
-// The engine with nothing around it, on several threads: the yardstick for pipelines.
+// The engine with nothing around it: the yardstick for pipelines, and what is compared with NumPy.
 //
-//   engine_alone COUNT GRID STEPS THREADS     prints simulations per second
+//   engine_alone COUNT GRID STEPS THREADS [plain] [jitter] [grid]    prints simulations per second
 //
-// Each run computes what a pipeline computes of a request (features included), with memory reused.
+// Each run computes what a pipeline computes of a request (features included, unless "plain"), with
+// memory reused. THREADS simulate side by side or, with "grid", work on one grid. With one thread
+// the time is that thread's processor time: others on the machine make it no longer.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <memory>
+#include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -16,42 +21,62 @@
 
 namespace {
 
+struct Options {
+  mfn::engine::SimulationConfig config;
+  bool features = true;
+  size_t grid_threads = 1;
+};
+
 // Runs simulations until `next` passes `count`; false if one failed.
-bool Work(std::atomic<int64_t>* next, int64_t count, mfn::engine::SimulationConfig config) {
-  auto arena = mfn::engine::Simulation::Create(config);
+bool Work(std::atomic<int64_t>* next, int64_t count, Options options) {
+  auto arena = mfn::engine::Simulation::Create(options.config);
   if (!arena.ok()) return false;
   for (int64_t k; (k = next->fetch_add(1)) < count;) {
-    config.seed = mfn::engine::Seed(static_cast<uint64_t>(k));
-    mfn::engine::RunOptions options;
-    options.features.emplace();
-    options.arena = arena.value().get();
-    if (!mfn::engine::RunSimulation(config, options).ok()) return false;
+    options.config.seed = mfn::engine::Seed(static_cast<uint64_t>(k));
+    mfn::engine::RunOptions run;
+    if (options.features) run.features.emplace();
+    run.arena = arena.value().get();
+    run.threads = options.grid_threads;
+    if (!mfn::engine::RunSimulation(options.config, run).ok()) return false;
   }
   return true;
+}
+
+double Seconds(clockid_t clock) {
+  timespec time;
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 5) {
-    std::fprintf(stderr, "usage: engine_alone COUNT GRID STEPS THREADS\n");
+  if (argc < 5) {
+    std::fprintf(stderr, "usage: engine_alone COUNT GRID STEPS THREADS [plain] [jitter] [grid]\n");
     return 2;
   }
+  const std::set<std::string> flags(argv + 5, argv + argc);
   const int64_t count = std::atoll(argv[1]);
-  mfn::engine::SimulationConfig config;
-  config.grid_size = std::atoll(argv[2]);
-  config.steps = std::atoll(argv[3]);
+  const int threads = std::atoi(argv[4]);
+  Options options;
+  options.config.grid_size = std::atoll(argv[2]);
+  options.config.steps = std::atoll(argv[3]);
+  options.config.quantum_jitter = flags.count("jitter") > 0;
+  options.features = flags.count("plain") == 0;
+  const bool one_grid = flags.count("grid") > 0;
+  if (one_grid) options.grid_threads = static_cast<size_t>(threads);
   std::atomic<int64_t> next{0};
   std::atomic<bool> ok{true};
-  std::vector<std::thread> threads;
-  const auto start = std::chrono::steady_clock::now();
-  for (int t = 0; t < std::atoi(argv[4]); ++t) {
-    threads.emplace_back([&] {
-      if (!Work(&next, count, config)) ok = false;
+  std::vector<std::thread> helpers;
+  const clockid_t clock = threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
+  const double start = Seconds(clock);
+  for (int t = 1; t < threads && !one_grid; ++t) {
+    helpers.emplace_back([&] {
+      if (!Work(&next, count, options)) ok = false;
     });
   }
-  for (std::thread& thread : threads) thread.join();
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
-  std::printf("%.2f\n", static_cast<double>(count) / seconds.count());
+  if (!Work(&next, count, options)) ok = false;
+  for (std::thread& helper : helpers) helper.join();
+  std::printf("%.4f\n", static_cast<double>(count) / (Seconds(clock) - start));
   return ok ? 0 : 1;
 }

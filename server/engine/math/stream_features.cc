@@ -17,7 +17,7 @@ constexpr double kActiveV = 0.01;
 
 double EndpointDimension(const BinaryImage& image) {
   constexpr std::array<int64_t, 4> kSizes = {2, 4, 8, 16};
-  const auto end = std::upper_bound(kSizes.begin(), kSizes.end(), image.n);
+  const auto end = std::upper_bound(kSizes.begin(), kSizes.end(), image.n());
   const auto counts = CountBoxes(image, {kSizes.begin(), end});
   if (counts.size() < 2) return 1.0;
   const auto log_of = [](int64_t n) { return std::log(static_cast<double>(n)); };

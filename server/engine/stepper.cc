@@ -1,0 +1,364 @@
+#include "server/engine/stepper.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+namespace mfn::engine {
+namespace {
+
+// Grids up to this side stay in a core's own cache with both states.
+constexpr size_t kCachedSide = 160;
+// Rows longer than this are cut, with a halo on each side; a whole number of cache lines.
+constexpr size_t kLongRow = 1024;
+constexpr size_t kTileColumns = 512;
+constexpr size_t kColumnHalo = kMaxStepsAtOnce;
+// What the rows between first and last step of a tile may take of a core's cache.
+constexpr size_t kScratchBytes = size_t{5} << 18;
+
+bool IsFinite(const KernelParams& p) {
+  return std::isfinite(p.alpha + p.d_activator + p.d_inhibitor + p.r_activator + p.r_inhibitor +
+                       p.turing_threshold);
+}
+
+size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+
+}  // namespace
+
+// The arrays begin at different offsets within a page: a processor takes a load for dependent on an
+// earlier store when their addresses agree in the last twelve bits.
+template <typename T>
+void Stepper<T>::Resize(size_t n) {
+  constexpr size_t kLine = kCacheLine / sizeof(T);
+  constexpr size_t kPage = 4096 / sizeof(T);
+  constexpr size_t kStagger = 11 * kLine;
+  const size_t stride = RoundUp(n * n + 2 * kLine, kPage) + kStagger;
+  memory_.resize(6 * stride);
+  noise_.resize(kBlockRows * n);
+  T* at = memory_.data() + kLine;
+  for (T** array : {&now_.field, &now_.activator, &now_.inhibitor, &next_.field, &next_.activator,
+                    &next_.inhibitor}) {
+    *array = at;
+    at += stride;
+  }
+  n_ = n;
+}
+
+template <typename T>
+void Stepper<T>::AddSpike(const std::optional<Spike>& spike) {
+  if (spike) now_.field[spike->row * n_ + spike->column] += static_cast<T>(spike->volt);
+}
+
+// A row of the grid or, beyond it, what the boundary says.
+template <typename T>
+const T* Stepper<T>::RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const {
+  // Covers every grid that has such a boundary.
+  static constexpr std::array<T, kMaxGridSize + 2> kZeros{};
+  const ptrdiff_t n = static_cast<ptrdiff_t>(n_);
+  if (row >= 0 && row < n) return array + row * n;
+  switch (params.boundary) {
+    case Boundary::kPeriodic:
+      return array + (row < 0 ? row + n : row - n) * n;
+    case Boundary::kNeumann:
+      return array + (row < 0 ? 0 : n - 1) * n;
+    case Boundary::kDirichlet:
+      break;
+  }
+  return kZeros.data() + 1;
+}
+
+RowEnds EndsOf(Boundary boundary) {
+  switch (boundary) {
+    case Boundary::kPeriodic:
+      return RowEnds::kWrap;
+    case Boundary::kNeumann:
+      return RowEnds::kOwn;
+    case Boundary::kDirichlet:
+      break;
+  }
+  return RowEnds::kZero;
+}
+
+template <typename T>
+void Stepper<T>::FillBlock(const KernelParams& params, size_t first, size_t end,
+                           RowBlock<T>* block) const {
+  block->rows = end - first;
+  block->width = n_;
+  block->ends = EndsOf(params.boundary);
+  for (size_t k = 0; k < block->rows + 2; ++k) {
+    const ptrdiff_t row = static_cast<ptrdiff_t>(first + k) - 1;
+    block->field[k] = RowOf(now_.field, params, row);
+    block->activator[k] = RowOf(now_.activator, params, row);
+    block->inhibitor[k] = RowOf(now_.inhibitor, params, row);
+  }
+  for (size_t k = 0; k < block->rows; ++k) {
+    const size_t at = (first + k) * n_;
+    block->next_field[k] = next_.field + at;
+    block->next_activator[k] = next_.activator + at;
+    block->next_inhibitor[k] = next_.inhibitor + at;
+  }
+}
+
+template <typename T>
+StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spike>& spike,
+                            Generator& generator, FeatureAccumulator* features) {
+  AddSpike(spike);
+  const bool finite = IsFinite(params);
+  StepCounts counts;
+  RowBlock<T> block;
+  for (size_t first = 0; first < n_; first += kBlockRows) {
+    const size_t end = std::min(first + kBlockRows, n_);
+    FillBlock(params, first, end, &block);
+    if (!StepRows(params, block) || !finite) {
+      const size_t at = first * n_;
+      SettleRow(params, (end - first) * n_, next_.field + at, next_.activator + at,
+                next_.inhibitor + at, &counts);
+    }
+    if (params.quantum_jitter) {
+      const std::span<double> noise(noise_.data(), (end - first) * n_);
+      generator.FillNormal(noise, 0.0, params.jitter_sd);
+      AddNoiseAndClamp(noise.size(), noise.data(), next_.field + first * n_, &counts);
+    }
+    if constexpr (std::is_same_v<T, double>) {
+      if (features != nullptr) features->Advance(next_.field, end * n_);
+    }
+  }
+  std::swap(now_.field, next_.field);
+  if (params.turing_enabled) {
+    std::swap(now_.activator, next_.activator);
+    std::swap(now_.inhibitor, next_.inhibitor);
+  }
+  return counts;
+}
+
+template <typename T>
+bool Stepper<T>::Wide() const {
+  return n_ > kLongRow;
+}
+
+template <typename T>
+size_t Stepper<T>::Tiles(size_t threads) const {
+  return Wide() ? (n_ + kTileColumns - 1) / kTileColumns * threads : threads;
+}
+
+// Rows are shared by the threads; a wide grid is cut into columns as well.
+template <typename T>
+typename Stepper<T>::Tile Stepper<T>::TileAt(size_t k, size_t tiles) const {
+  if (!Wide()) return {n_ * k / tiles, n_ * (k + 1) / tiles, 0, n_};
+  const size_t across = (n_ + kTileColumns - 1) / kTileColumns;
+  const size_t down = tiles / across;
+  const size_t row = k / across;
+  const size_t column = k % across * kTileColumns;
+  return {n_ * row / down, n_ * (row + 1) / down, column, std::min(column + kTileColumns, n_)};
+}
+
+template <typename T>
+size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const {
+  if (params.boundary != Boundary::kPeriodic || params.quantum_jitter || !IsFinite(params)) {
+    return 1;
+  }
+  const bool cached = n_ * sizeof(T) <= kCachedSide * sizeof(double);
+  if (cached || n_ / threads < 4 * kMaxStepsAtOnce) return 1;
+  if (Wide()) return kMaxStepsAtOnce;
+  return n_ < 512 ? 8 : 12;
+}
+
+// One tile, several steps ahead. Level s holds rows of the state after s steps; level 0 is the grid
+// as it is, the last level the grid as it will be, and the levels between keep the few rows that
+// the next one still needs. Levels advance in turn, some rows at a time, each one row behind the
+// one before it.
+template <typename T>
+class Stepper<T>::TileRun {
+ public:
+  TileRun(const Stepper& grid, const KernelParams& params, size_t steps, const Spikes& spikes,
+          const Tile& tile, AlignedVector<T>* scratch)
+      : grid_(grid),
+        params_(params),
+        steps_(steps),
+        spikes_(spikes),
+        tile_(tile),
+        halo_(grid.Wide() ? kColumnHalo : 0),
+        width_(tile.column_end - tile.column + 2 * halo_),
+        pitch_(RoundUp(width_ + 2 * kLine, kLine)),
+        scratch_(scratch->data()) {
+    const size_t row_bytes = 3 * steps_ * pitch_ * sizeof(T);
+    pace_ = std::clamp(scratch->size() * sizeof(T) / row_bytes, size_t{4}, kBlockRows + 2) - 2;
+    pace_ -= pace_ % 2;
+  }
+
+  static size_t ScratchSize(size_t steps, size_t width) {
+    const size_t pitch = RoundUp(width + 2 * kLine, kLine);
+    return std::max(kScratchBytes / sizeof(T), 3 * steps * pitch * 4);
+  }
+
+  StepCounts Run() {
+    const size_t first_level = halo_ > 0 ? 0 : 1;
+    for (size_t s = 0; s <= steps_; ++s) done_[s] = FirstRow(s);
+    if (first_level == 1) done_[0] = EndRow(0);
+    while (done_[steps_] < EndRow(steps_)) {
+      for (size_t s = first_level; s <= steps_; ++s) {
+        ptrdiff_t target = std::min(done_[s] + static_cast<ptrdiff_t>(pace_), EndRow(s));
+        if (s > 0) target = std::min(target, done_[s - 1] - 1);
+        if (target > done_[s]) AdvanceLevel(s, target);
+      }
+    }
+    return counts_;
+  }
+
+ private:
+  static constexpr size_t kLine = kCacheLine / sizeof(T);
+
+  // Rows of level s, counted from the grid's first; they may lie beyond it on both sides.
+  ptrdiff_t FirstRow(size_t s) const {
+    return static_cast<ptrdiff_t>(tile_.row) - static_cast<ptrdiff_t>(steps_ - s);
+  }
+  ptrdiff_t EndRow(size_t s) const {
+    return static_cast<ptrdiff_t>(tile_.row_end) + static_cast<ptrdiff_t>(steps_ - s);
+  }
+  size_t Wrapped(ptrdiff_t row) const {
+    const ptrdiff_t n = static_cast<ptrdiff_t>(grid_.n_);
+    return static_cast<size_t>(row < 0 ? row + n : row >= n ? row - n : row);
+  }
+
+  T* ScratchRow(size_t species, size_t s, ptrdiff_t row) const {
+    const size_t keep = pace_ + 2;
+    const size_t index = static_cast<size_t>(row + static_cast<ptrdiff_t>(steps_)) % keep;
+    return scratch_ + ((s * 3 + species) * keep + index) * pitch_ + kLine;
+  }
+
+  const T* OldRow(size_t species, const T* array, size_t s, ptrdiff_t row) const {
+    if (s == 0 && halo_ == 0) return array + Wrapped(row) * grid_.n_;
+    return ScratchRow(species, s == 0 ? 0 : s, row);
+  }
+
+  void AdvanceLevel(size_t s, ptrdiff_t target) {
+    if (s == 0) {
+      for (ptrdiff_t row = done_[0]; row < target; ++row) CopyRow(row);
+    } else {
+      StepTo(s, target);
+    }
+    for (ptrdiff_t row = done_[s]; row < target && s < steps_ && s > 0; ++row) AddSpike(s, row);
+    done_[s] = target;
+  }
+
+  // A row of the grid with its halo, for level 0 of a wide grid.
+  void CopyRow(ptrdiff_t row) const {
+    const size_t n = grid_.n_;
+    const T* arrays[] = {grid_.now_.field, grid_.now_.activator, grid_.now_.inhibitor};
+    for (size_t species = 0; species < (params_.turing_enabled ? 3 : 1); ++species) {
+      const T* from = arrays[species] + Wrapped(row) * n;
+      T* to = ScratchRow(species, 0, row);
+      size_t column = (tile_.column + n - halo_) % n;
+      for (size_t k = 0; k < width_;) {
+        const size_t take = std::min(width_ - k, n - column);
+        std::copy_n(from + column, take, to + k);
+        k += take;
+        column = 0;
+      }
+    }
+  }
+
+  void AddSpike(size_t s, ptrdiff_t row) const {
+    if (!spikes_[s] || spikes_[s]->row != Wrapped(row)) return;
+    T* cells = ScratchRow(0, s, row);
+    const size_t n = grid_.n_;
+    // Where the tile's first cell with its halo stands; a narrow grid can come round twice.
+    const size_t start = (tile_.column + n - halo_) % n;
+    for (size_t k = (spikes_[s]->column + n - start) % n; k < width_; k += n) {
+      cells[k] += static_cast<T>(spikes_[s]->volt);
+    }
+  }
+
+  void StepTo(size_t s, ptrdiff_t target) {
+    const bool last = s == steps_;
+    // The halo is no part of the new state.
+    const size_t skip = last ? halo_ : 0;
+    RowBlock<T> block;
+    block.rows = static_cast<size_t>(target - done_[s]);
+    block.width = width_ - 2 * skip;
+    block.ends = halo_ == 0 ? RowEnds::kWrap : last ? RowEnds::kMemory : RowEnds::kOwn;
+    for (size_t k = 0; k < block.rows + 2; ++k) {
+      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k) - 1;
+      block.field[k] = OldRow(0, grid_.now_.field, s - 1, row) + skip;
+      block.activator[k] = OldRow(1, grid_.now_.activator, s - 1, row) + skip;
+      block.inhibitor[k] = OldRow(2, grid_.now_.inhibitor, s - 1, row) + skip;
+    }
+    for (size_t k = 0; k < block.rows; ++k) {
+      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k);
+      const size_t at = last ? static_cast<size_t>(row) * grid_.n_ + tile_.column : 0;
+      block.next_field[k] = last ? grid_.next_.field + at : ScratchRow(0, s, row);
+      block.next_activator[k] = last ? grid_.next_.activator + at : ScratchRow(1, s, row);
+      block.next_inhibitor[k] = last ? grid_.next_.inhibitor + at : ScratchRow(2, s, row);
+    }
+    if (!StepRows(params_, block)) Settle(s, block, last ? 0 : halo_);
+  }
+
+  // Counts the tile's own cells only: its halo is counted by its neighbours.
+  void Settle(size_t s, const RowBlock<T>& block, size_t halo) {
+    for (size_t k = 0; k < block.rows; ++k) {
+      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k);
+      const bool own =
+          row >= static_cast<ptrdiff_t>(tile_.row) && row < static_cast<ptrdiff_t>(tile_.row_end);
+      StepCounts ignored;
+      const size_t inner = block.width - 2 * halo;
+      SettlePart(block, k, 0, halo, &ignored);
+      SettlePart(block, k, halo, inner, own ? &counts_ : &ignored);
+      SettlePart(block, k, halo + inner, halo, &ignored);
+    }
+  }
+
+  void SettlePart(const RowBlock<T>& b, size_t k, size_t column, size_t width, StepCounts* counts) {
+    SettleRow(params_, width, b.next_field[k] + column, b.next_activator[k] + column,
+              b.next_inhibitor[k] + column, counts);
+  }
+
+  const Stepper& grid_;
+  const KernelParams& params_;
+  const size_t steps_;
+  const Spikes& spikes_;
+  const Tile tile_;
+  const size_t halo_;
+  const size_t width_;  // of a row with its halo
+  const size_t pitch_;  // of rows in scratch
+  T* const scratch_;
+  size_t pace_ = 0;
+  ptrdiff_t done_[kMaxStepsAtOnce + 1] = {};  // rows of each level before this one are there
+  StepCounts counts_;
+};
+
+template <typename T>
+StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const Spikes& spikes,
+                                Team& team) {
+  AddSpike(spikes[0]);
+  const size_t width = Wide() ? kTileColumns + 2 * kColumnHalo : n_;
+  const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, width);
+  scratch_.resize(std::max(scratch_.size(), team.members()));
+  const size_t tiles = Tiles(team.members());
+  std::atomic<size_t> next_tile{0};
+  std::mutex mutex;
+  StepCounts counts;
+  team.Run([&](size_t member) {
+    AlignedVector<T>& scratch = scratch_[member];
+    if (scratch.size() < size) scratch.resize(size);
+    for (size_t k; (k = next_tile.fetch_add(1)) < tiles;) {
+      const StepCounts more =
+          TileRun(*this, params, steps, spikes, TileAt(k, tiles), &scratch).Run();
+      const std::lock_guard lock(mutex);
+      counts += more;
+    }
+  });
+  std::swap(now_.field, next_.field);
+  if (params.turing_enabled) {
+    std::swap(now_.activator, next_.activator);
+    std::swap(now_.inhibitor, next_.inhibitor);
+  }
+  return counts;
+}
+
+template class Stepper<double>;
+template class Stepper<float>;
+
+}  // namespace mfn::engine

@@ -1,0 +1,88 @@
+// Steps of a whole grid, put together from blocks of rows (kernel_simd.h). Internal to the engine:
+// simulation.h is the door.
+//
+// A grid that fits into the cache is stepped once per sweep. A larger one is cut into tiles which
+// are taken several steps ahead, each on its own, with a halo of cells around them that is computed
+// by both neighbours. That costs a few cells twice, and saves reading the grid from memory for
+// every step; it also is how several threads share one grid. The bits are the same in every case:
+// a cell's value depends on nothing else than its neighbours' of the step before.
+
+#ifndef MFN_SERVER_ENGINE_STEPPER_H_
+#define MFN_SERVER_ENGINE_STEPPER_H_
+
+#include <array>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "server/engine/aligned.h"
+#include "server/engine/features.h"
+#include "server/engine/kernel.h"
+#include "server/engine/kernel_simd.h"
+#include "server/engine/team.h"
+
+namespace mfn::engine {
+
+inline constexpr size_t kMaxStepsAtOnce = 16;
+
+// The spike before each of the steps that are taken at once.
+using Spikes = std::array<std::optional<Spike>, kMaxStepsAtOnce>;
+
+// The state of an n x n grid, T double or float, and room for the next one. Not safe for use by two
+// threads at once.
+template <typename T>
+class Stepper {
+ public:
+  // n >= 1. Keeps the memory if it is large enough; the state is unspecified. May throw
+  // std::bad_alloc.
+  void Resize(size_t n);
+
+  size_t n() const { return n_; }
+  std::span<T> field() { return {now_.field, n_ * n_}; }
+  std::span<T> activator() { return {now_.activator, n_ * n_}; }
+  std::span<T> inhibitor() { return {now_.inhibitor, n_ * n_}; }
+  std::span<const T> field() const { return {now_.field, n_ * n_}; }
+  std::span<const T> activator() const { return {now_.activator, n_ * n_}; }
+  std::span<const T> inhibitor() const { return {now_.inhibitor, n_ * n_}; }
+
+  // One step. The generator is used for jitter only: n * n normals, row-major. `features`, unless
+  // null, takes in the new field row by row (T is double).
+  StepCounts Step(const KernelParams& params, const std::optional<Spike>& spike,
+                  Generator& generator, FeatureAccumulator* features);
+
+  // How many steps should be taken at once; 1: only Step is possible, or nothing is to be gained.
+  size_t StepsAtOnce(const KernelParams& params, size_t threads) const;
+
+  // `steps` steps, at most StepsAtOnce for team.members() threads.
+  StepCounts StepMany(const KernelParams& params, size_t steps, const Spikes& spikes, Team& team);
+
+ private:
+  struct Fields {
+    T* field = nullptr;
+    T* activator = nullptr;
+    T* inhibitor = nullptr;
+  };
+  // Cells [row, row_end) x [column, column_end).
+  struct Tile {
+    size_t row, row_end, column, column_end;
+  };
+  class TileRun;
+
+  void AddSpike(const std::optional<Spike>& spike);
+  const T* RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const;
+  void FillBlock(const KernelParams& params, size_t first, size_t end, RowBlock<T>* block) const;
+  size_t Tiles(size_t threads) const;
+  Tile TileAt(size_t k, size_t tiles) const;
+  bool Wide() const;
+
+  size_t n_ = 0;
+  Fields now_, next_;
+  AlignedVector<T> memory_;
+  AlignedVector<double> noise_;
+  std::vector<AlignedVector<T>> scratch_;  // one for each thread that works on tiles
+};
+
+}  // namespace mfn::engine
+
+#endif  // MFN_SERVER_ENGINE_STEPPER_H_

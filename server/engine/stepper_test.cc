@@ -1,0 +1,183 @@
+// Steps taken at once, by tiles and threads, against steps taken one by one: the same bits.
+
+#include "server/engine/stepper.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/engine/simulation.h"
+
+namespace {
+// Counts this thread's allocations.
+thread_local int64_t allocations = 0;
+}  // namespace
+
+void* operator new(size_t size) {
+  ++allocations;
+  if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
+  throw std::bad_alloc();
+}
+void* operator new(size_t size, std::align_val_t align) {
+  ++allocations;
+  const size_t unit = static_cast<size_t>(align);
+  if (void* memory = std::aligned_alloc(unit, (size + unit - 1) / unit * unit)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
+
+namespace mfn::engine {
+namespace {
+
+template <typename T>
+void Fill(Stepper<T>& grid, size_t n, double chemical_max) {
+  grid.Resize(n);
+  Generator generator(n);
+  std::vector<double> values(n * n);
+  generator.FillNormal(values, -0.07, 0.005);
+  std::copy(values.begin(), values.end(), grid.field().begin());
+  generator.FillUniform(values, 0.0, chemical_max);
+  std::copy(values.begin(), values.end(), grid.activator().begin());
+  generator.FillUniform(values, 0.0, chemical_max);
+  std::copy(values.begin(), values.end(), grid.inhibitor().begin());
+}
+
+template <typename T>
+void ExpectSame(const Stepper<T>& a, const Stepper<T>& b, const std::string& what) {
+  const auto same = [](std::span<const T> x, std::span<const T> y) {
+    return std::equal(x.begin(), x.end(), y.begin());
+  };
+  EXPECT_TRUE(same(a.field(), b.field())) << what;
+  EXPECT_TRUE(same(a.activator(), b.activator())) << what;
+  EXPECT_TRUE(same(a.inhibitor(), b.inhibitor())) << what;
+}
+
+// A spike before every step, near borders and corners of the grid and of its tiles.
+Spikes EverySpike(size_t n) {
+  const size_t places[] = {0, n - 1, n / 2, 511, 512, n / 4, 3};
+  Spikes spikes;
+  for (size_t s = 0; s < spikes.size(); ++s) {
+    spikes[s] = Spike{places[s % 7] % n, places[(s + s / 7) % 7] % n, 0.02};
+  }
+  return spikes;
+}
+
+template <typename T>
+void CompareWithSingleSteps(size_t n, size_t threads, size_t steps, const KernelParams& params,
+                            double chemical_max) {
+  const std::string what = "n " + std::to_string(n) + " threads " + std::to_string(threads);
+  const Spikes spikes = EverySpike(n);
+  Stepper<T> one_by_one, at_once;
+  Fill(one_by_one, n, chemical_max);
+  Fill(at_once, n, chemical_max);
+  ASSERT_GE(at_once.StepsAtOnce(params, threads), 2u) << what;
+  Generator unused(uint64_t{0});
+  StepCounts expected;
+  for (size_t s = 0; s < steps; ++s) {
+    expected += one_by_one.Step(params, spikes[s], unused, nullptr);
+  }
+  Team team(threads);
+  const StepCounts counts = at_once.StepMany(params, steps, spikes, team);
+  EXPECT_EQ(counts, expected) << what;
+  ExpectSame(at_once, one_by_one, what);
+}
+
+TEST(StepperTest, StepsAtOnceEqualStepsOneByOne) {
+  for (size_t threads : {1, 2, 3, 4}) {
+    for (size_t n : {256, 301}) {
+      CompareWithSingleSteps<double>(n, threads, 8, {}, 0.1);
+    }
+  }
+}
+
+// Rates and a start with which cells fire and are clamped everywhere, so that halos would be
+// counted twice if anything were.
+TEST(StepperTest, CountsOfTilesEqualThoseOfTheGrid) {
+  KernelParams params;
+  params.r_activator = 0.1;
+  params.r_inhibitor = 0.001;
+  params.turing_threshold = 0.5;
+  for (size_t threads : {1, 3}) CompareWithSingleSteps<double>(259, threads, 7, params, 1.2);
+}
+
+TEST(StepperTest, WideGridsAreCutIntoColumnsToo) {
+  KernelParams params;
+  params.turing_threshold = 0.5;
+  params.r_activator = 0.1;
+  CompareWithSingleSteps<double>(1030, 1, 16, params, 0.9);
+  CompareWithSingleSteps<double>(1088, 3, 5, {}, 0.1);
+  params.turing_enabled = false;
+  CompareWithSingleSteps<float>(1088, 2, 3, params, 0.1);
+}
+
+TEST(StepperTest, NoTilesWhereTheyWouldBeWrongOrUseless) {
+  Stepper<double> grid;
+  grid.Resize(64);
+  EXPECT_EQ(grid.StepsAtOnce({}, 1), 1u);
+  grid.Resize(512);
+  EXPECT_GT(grid.StepsAtOnce({}, 1), 1u);
+  EXPECT_EQ(grid.StepsAtOnce({}, 100), 1u);
+  KernelParams params;
+  params.quantum_jitter = true;
+  EXPECT_EQ(grid.StepsAtOnce(params, 1), 1u);
+  params = {};
+  params.boundary = Boundary::kNeumann;
+  EXPECT_EQ(grid.StepsAtOnce(params, 1), 1u);
+  params = {};
+  params.alpha = std::nan("");
+  EXPECT_EQ(grid.StepsAtOnce(params, 1), 1u);
+}
+
+TEST(SimulationThreadsTest, ObserversAndThreadsChangeNoBit) {
+  SimulationConfig config;
+  config.grid_size = 260;
+  config.seed = Seed(5);
+  auto watched = Simulation::Create(config);
+  ASSERT_TRUE(watched.ok());
+  ASSERT_TRUE((*watched)->Run(30, [](const StepView&) { return true; }).ok());
+  for (size_t threads : {1, 2, 4}) {
+    auto alone = Simulation::Create(config);
+    ASSERT_TRUE(alone.ok());
+    (*alone)->SetThreads(threads);
+    ASSERT_TRUE((*alone)->Run(30).ok());
+    EXPECT_EQ((*alone)->counters(), (*watched)->counters());
+    EXPECT_TRUE((*alone)->generator() == (*watched)->generator());
+    EXPECT_TRUE(std::ranges::equal((*alone)->field(), (*watched)->field()));
+    EXPECT_TRUE(std::ranges::equal((*alone)->inhibitor(), (*watched)->inhibitor()));
+  }
+}
+
+TEST(SimulationThreadsTest, SteppingAllocatesNothing) {
+  for (int64_t n : {64, 260}) {
+    for (bool jitter : {false, true}) {
+      SimulationConfig config;
+      config.grid_size = n;
+      config.quantum_jitter = jitter;
+      config.seed = Seed(1);
+      auto simulation = Simulation::Create(config);
+      ASSERT_TRUE(simulation.ok());
+      FeatureAccumulator& features = (*simulation)->features();
+      ASSERT_TRUE(features.Reset(n, {}).ok());
+      ASSERT_TRUE((*simulation)->Run(20).ok());  // makes room for tiles
+      const int64_t before = allocations;
+      ASSERT_TRUE((*simulation)->Run(20).ok());
+      ASSERT_TRUE((*simulation)->Run(20, {}, {}, &features).ok());
+      EXPECT_EQ(allocations - before, 0) << n;
+      ASSERT_TRUE((*simulation)->Reset(config).ok());
+      EXPECT_EQ(allocations - before, 0) << n;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mfn::engine

@@ -1,0 +1,54 @@
+// Sums in vectors, in NumPy's order (numeric model, section 1.1), and the passes over a frame that
+// features need. Internal to the engine: sum.h and features.h are the doors.
+//
+// A leaf of the pairwise sum is eight partial sums side by side: eight lanes, whatever the width of
+// the vectors. So every function gives the same bits on every instruction set.
+
+#ifndef MFN_SERVER_ENGINE_SUM_SIMD_H_
+#define MFN_SERVER_ENGINE_SUM_SIMD_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace mfn::engine {
+
+inline constexpr size_t kSumLeaf = 128;
+
+// np_sum(a), and of the squared distances from `mean`.
+double SumVectors(const double* a, size_t n);
+double SumSquaredDeviations(const double* a, size_t n, double mean);
+
+// np_sum of the second, third and fourth powers of a[k] - mean.
+struct CentralSums {
+  double second = 0.0, third = 0.0, fourth = 0.0;
+};
+CentralSums SumCentralPowers(const double* a, size_t n, double mean);
+
+// Of n >= 1 values. A NaN may be missed.
+struct Range {
+  double min = 0.0, max = 0.0;
+};
+Range RangeOf(const double* a, size_t n);
+
+// What a frame's blocks of 128 cells add up to; eight lanes each, cell k in lane k mod 8.
+struct FrameSums {
+  double energy[8] = {};  // h * h, mV^2
+  // Of |change|, mV, in groups of 16: one lane of one block.
+  double group_sum[8] = {};     // sum over groups of their sums
+  double group_square[8] = {};  // of their squares
+  double group_max[8] = {};     // the largest sum; no change is larger
+};
+
+// One pass over `blocks` blocks of 128 cells. h = v * 1000 replaces mv[k]; change[k] = |h - mv[k]|,
+// and leaf_sums[b] is the pairwise sum of the changes of block b. For the first frame mv need not
+// be set and change and leaf_sums, which may be null, are left alone.
+void AddFrameBlocks(const double* v, size_t blocks, bool first, double* mv, double* change,
+                    double* leaf_sums, FrameSums* sums);
+
+// Bit k of words (bit k % 64 of word k / 64): a[k] > threshold; NaN is false. Bits from n up to the
+// end of the last word are zero.
+void BitsAbove(const double* a, size_t n, double threshold, uint64_t* words);
+
+}  // namespace mfn::engine
+
+#endif  // MFN_SERVER_ENGINE_SUM_SIMD_H_

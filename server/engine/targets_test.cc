@@ -1,0 +1,105 @@
+// Every instruction set that this processor can run, one after the other: the golden vectors, and
+// the same bits as the best one for everything that runs in vectors.
+
+#include <gtest/gtest.h>
+#include <hwy/targets.h>
+
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "server/engine/golden_test_util.h"
+#include "server/engine/run.h"
+#include "server/engine/sum.h"
+
+namespace mfn::engine {
+namespace {
+
+// Runs `check` with each supported target alone.
+void ForEachTarget(const std::function<void()>& check) {
+  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
+    const int64_t target = rest & -rest;
+    SCOPED_TRACE(hwy::TargetName(target));
+    hwy::SetSupportedTargetsForTest(target);
+    hwy::GetChosenTarget().Update(target);
+    check();
+    if (testing::Test::HasFatalFailure()) break;
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+}
+
+std::vector<double> EverythingOf(const SimulationConfig& config) {
+  RunOptions options;
+  options.features = FeatureConfig{};
+  options.chemistry = true;
+  const auto run = RunSimulation(config, options);
+  EXPECT_TRUE(run.ok());
+  if (!run.ok()) return {};
+  std::vector<double> all = run->field;
+  all.insert(all.end(), run->activator.begin(), run->activator.end());
+  all.insert(all.end(), run->inhibitor.begin(), run->inhibitor.end());
+  for (double feature : run->features->ToArray()) all.push_back(feature);
+  all.push_back(static_cast<double>(run->counters.turing_activations));
+  all.push_back(static_cast<double>(run->counters.clamping_events));
+  return all;
+}
+
+TEST(TargetsTest, GoldenSimulations) {
+  for (const char* file : {"sim.json", "engine.json"}) {
+    for (const nlohmann::json& c : GoldenCases(file)) {
+      SCOPED_TRACE(c["name"].get<std::string>());
+      SimulationConfig config;
+      ReadConfig(c["config"], &config);
+      const nlohmann::json& expect = c["expect"];
+      ForEachTarget([&] {
+        RunOptions options;
+        options.chemistry = true;
+        options.history = true;
+        const auto run = RunSimulation(config, options);
+        ASSERT_TRUE(run.ok());
+        EXPECT_EQ(DigestOf(run->field), expect["sha256"]["field"]);
+        EXPECT_EQ(DigestOf(run->activator), expect["sha256"]["activator"]);
+        EXPECT_EQ(DigestOf(run->inhibitor), expect["sha256"]["inhibitor"]);
+        EXPECT_EQ(DigestOf(run->history), expect["sha256"]["history"]);
+        EXPECT_EQ(run->counters.turing_activations, expect["turing_activations"]);
+        EXPECT_EQ(run->counters.clamping_events, expect["clamping_events"]);
+        EXPECT_EQ(run->statistics.field_mean_v, GoldenNumber(expect["field_mean_v"]));
+        EXPECT_EQ(run->statistics.field_std_v, GoldenNumber(expect["field_std_v"]));
+      });
+    }
+  }
+}
+
+TEST(TargetsTest, GoldenNormals) {
+  for (const nlohmann::json& c : GoldenCases("rng.json")) {
+    ForEachTarget([&c] {
+      std::vector<double> normals(100'000);
+      Generator(GoldenSeed(c["seed"])).FillStandardNormal(normals);
+      EXPECT_EQ(DigestOf(normals), c["bulk"]["sha256_100000_standard_normal"]);
+    });
+  }
+}
+
+// Features too, also those without golden bits, so that a digest does not depend on the machine.
+TEST(TargetsTest, EveryBitIsTheSameOnAll) {
+  for (int64_t n : {4, 5, 7, 9, 15, 16, 17, 31, 48, 65, 100, 260}) {
+    for (bool jitter : {false, true}) {
+      SimulationConfig config;
+      config.grid_size = n;
+      config.steps = n > 200 ? 12 : 40;
+      config.spike_probability = 0.7;
+      config.quantum_jitter = jitter;
+      config.r_activator = 0.1;
+      config.r_inhibitor = 0.001;
+      config.turing_threshold = 0.5;
+      config.seed = Seed(static_cast<uint64_t>(n));
+      const std::vector<double> best = EverythingOf(config);
+      ForEachTarget([&] { EXPECT_EQ(EverythingOf(config), best) << n << " " << jitter; });
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mfn::engine

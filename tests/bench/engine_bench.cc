@@ -1,0 +1,169 @@
+// Cell-steps per second of the engine beside the limits of the machine, all from one run:
+//
+//   build/release/bench/engine_bench [--benchmark_filter=...]
+//
+// Rows: a run of 64 steps from a drawn state; `features`: with the 18 features; `jitter`: with
+// noise in every cell; `threads`: together on one grid. `wide`: grids beyond what a request may ask
+// for, through the stepper. Each row ends with its share of the bound that applies:
+//
+//   compute   33 vector operations for each cell and step, at the rate of additions and
+//             multiplications measured without contraction (times the threads)
+//   memory    48 bytes for each cell and step at the rate of a triad over as many bytes, where the
+//             engine takes single steps (features, jitter) and the grid leaves the cache
+//   draws     with jitter: the compute bound's time plus that of a normal
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "server/engine/run.h"
+#include "server/engine/stepper.h"
+#include "tests/bench/limits.h"
+
+namespace {
+
+using mfn::engine::Generator;
+using mfn::engine::KernelParams;
+using mfn::engine::RunOptions;
+using mfn::engine::Seed;
+using mfn::engine::Simulation;
+using mfn::engine::SimulationConfig;
+
+constexpr double kOperationsPerCell = 33.0;
+constexpr double kBytesPerCell = 48.0;
+constexpr int64_t kSteps = 64;
+
+double Compute() {
+  static const double rate = mfn::bench::PeakOperations() / kOperationsPerCell;
+  return rate;
+}
+
+double Memory(int64_t n) {
+  static std::map<int64_t, double> rates;
+  auto [at, added] = rates.try_emplace(n, 0.0);
+  if (added) at->second = mfn::bench::TriadBytes(static_cast<size_t>(48 * n * n)) / kBytesPerCell;
+  return at->second;
+}
+
+double NormalsPerSecond() {
+  static const double rate = [] {
+    std::vector<double> values(1 << 16);
+    Generator generator(1);
+    double best = 0.0;
+    for (int k = 0; k < 30; ++k) {
+      const auto start = std::chrono::steady_clock::now();
+      generator.FillNormal(values, 0.0, 1.0);
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+      best = std::max(best, static_cast<double>(values.size()) / taken.count());
+    }
+    return best;
+  }();
+  return rate;
+}
+
+// The label a row ends with.
+void Conclude(benchmark::State& state, int64_t n, int64_t cell_steps, double bound,
+              const char* name) {
+  const double total = static_cast<double>(cell_steps) * static_cast<double>(state.iterations());
+  state.counters["cell_steps"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
+  state.counters["triad_GB/s"] = Memory(n) * kBytesPerCell * 1e-9;
+  state.counters["of_bound_%"] =
+      benchmark::Counter(100.0 * total / bound, benchmark::Counter::kIsRate);
+  char label[64];
+  std::snprintf(label, sizeof label, "%s bound %.2f G/s", name, bound * 1e-9);
+  state.SetLabel(label);
+}
+
+void BM_Run(benchmark::State& state) {
+  SimulationConfig config;
+  config.grid_size = state.range(0);
+  config.steps = kSteps;
+  config.quantum_jitter = state.range(2) != 0;
+  Simulation arena;
+  RunOptions options;
+  if (state.range(1) != 0) options.features.emplace();
+  options.arena = &arena;
+  options.threads = static_cast<size_t>(state.range(3));
+  uint64_t seed = 0;
+  for (auto _ : state) {
+    config.seed = Seed(seed++);
+    auto run = mfn::engine::RunSimulation(config, options);
+    if (!run.ok()) return state.SkipWithError(run.error().message.c_str());
+    benchmark::DoNotOptimize(run->field.data());
+  }
+  const int64_t n = state.range(0);
+  const double compute = Compute() * static_cast<double>(state.range(3));
+  double bound = compute;
+  const char* name = "compute";
+  const bool single_steps = options.features || config.quantum_jitter;
+  if (single_steps && Memory(n) < bound) {
+    bound = Memory(n);
+    name = "memory";
+  }
+  if (config.quantum_jitter) {
+    bound = 1.0 / (1.0 / bound + 1.0 / NormalsPerSecond());
+    name = "draws";
+  }
+  Conclude(state, n, n * n * kSteps, bound, name);
+}
+
+void BM_Wide(benchmark::State& state) {
+  const size_t n = static_cast<size_t>(state.range(0));
+  mfn::engine::Stepper<double> grid;
+  grid.Resize(n);
+  Generator generator(1);
+  generator.FillNormal(grid.field(), mfn::engine::kInitialMeanV, mfn::engine::kInitialSdV);
+  generator.FillUniform(grid.activator(), 0.0, mfn::engine::kInitialChemicalMax);
+  generator.FillUniform(grid.inhibitor(), 0.0, mfn::engine::kInitialChemicalMax);
+  mfn::engine::Team team(static_cast<size_t>(state.range(1)));
+  const KernelParams params;
+  const size_t steps = grid.StepsAtOnce(params, team.members());
+  for (auto _ : state) grid.StepMany(params, steps, {}, team);
+  Conclude(state, state.range(0), static_cast<int64_t>(n * n * steps),
+           Compute() * static_cast<double>(team.members()), "compute");
+}
+
+void BM_Normals(benchmark::State& state) {
+  std::vector<double> values(1 << 16);
+  Generator generator(1);
+  for (auto _ : state) generator.FillNormal(values, 0.0, 1.0);
+  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(values.size()));
+}
+
+void AddRuns(benchmark::internal::Benchmark* bench) {
+  const int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  bench->ArgNames({"n", "features", "jitter", "threads"})->UseRealTime();
+  for (int64_t n : {64, 128, 256, 512, 1024}) {
+    for (int64_t features : {0, 1}) {
+      for (int64_t jitter : {0, 1}) bench->Args({n, features, jitter, 1});
+    }
+    if (n >= 256 && cores > 1) bench->Args({n, 0, 0, cores});
+  }
+}
+
+BENCHMARK(BM_Run)->Apply(AddRuns)->Unit(benchmark::kMillisecond);
+// As many simulations as threads, each its own.
+BENCHMARK(BM_Run)
+    ->Name("BM_RunBeside")
+    ->ArgNames({"n", "features", "jitter", "threads"})
+    ->Args({64, 1, 0, 1})
+    ->ThreadRange(1, static_cast<int>(std::max(1u, std::thread::hardware_concurrency())))
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_Wide)
+    ->ArgNames({"n", "threads"})
+    ->Args({4096, 1})
+    ->Args({4096, static_cast<int64_t>(std::max(1u, std::thread::hardware_concurrency()))})
+    ->UseRealTime()
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_Normals);
+
+}  // namespace
+
+BENCHMARK_MAIN();
