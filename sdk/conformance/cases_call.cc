@@ -25,10 +25,18 @@ std::optional<milliseconds> Latency(const std::function<void(CancelFlag*)>& run)
     cancelled = SteadyClock::now();
     cancel = true;
   });
-  run(&cancel);
+  const auto join = [&] {
+    returned = true;
+    canceller.join();
+  };
+  try {
+    run(&cancel);
+  } catch (...) {
+    join();
+    throw;
+  }
   const SteadyClock::time_point end = SteadyClock::now();
-  returned = true;
-  canceller.join();
+  join();
   if (end < cancelled) return std::nullopt;
   return std::chrono::duration_cast<milliseconds>(end - cancelled);
 }

@@ -122,6 +122,16 @@ pid_t Spawn(const std::vector<std::string>& arguments, const Pipe& progress, con
   return child;
 }
 
+// What a plugin has said may be long, and anything: one readable line of it.
+std::string Readable(std::string text) {
+  constexpr size_t kMost = 2000;
+  if (text.size() > kMost) text = text.substr(0, kMost) + "...";
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  }
+  return text;
+}
+
 std::string LastStep(const std::string& progress) {
   const size_t at = ("\n" + progress).rfind("\nstep ");
   if (at == std::string::npos) return "starting";
@@ -232,7 +242,7 @@ void ChildMain(int count, char** arguments) {
     text = std::string("an exception came out of it: ") + error.what();
   }
   trial.Step("ending the process");
-  const std::string message = "verdict " + verdict + "\n" + text;
+  const std::string message = "verdict " + verdict + "\n" + Readable(std::move(text));
   if (write(kProgressFd, message.data(), message.size()) < 0) std::_Exit(2);
   std::exit(0);
 }

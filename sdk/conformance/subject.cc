@@ -10,6 +10,7 @@ namespace mfn::conformance {
 namespace {
 
 using SteadyClock = std::chrono::steady_clock;
+constexpr uint64_t kMaxLength = uint64_t{1} << 32;
 constexpr const char* kCodes[] = {
     "MFN_OK",   "MFN_END",           "MFN_RETRYABLE", "MFN_PERMANENT",  "MFN_THROTTLED",
     "MFN_AUTH", "MFN_NOT_CONNECTED", "MFN_CANCELLED", "MFN_UNSUPPORTED"};
@@ -41,7 +42,7 @@ void CheckWords(const std::string& what, const sdk::Status& failure, const std::
     throw Failed{answer + " and does not say why; call mfn_host.fail before returning"};
   }
   if (!IsReason(failure.reason)) {
-    throw Failed{answer + " with the reason \"" + failure.reason +
+    throw Failed{answer + " with the reason \"" + Shown(failure.reason) +
                  "\"; a reason is a short constant like NO_SPACE"};
   }
   if (failure.message.empty()) {
@@ -60,7 +61,7 @@ std::string CodeName(mfn_code code) {
 
 std::string Reply::Words() const {
   if (failure.reason.empty() && failure.message.empty()) return CodeName(code);
-  return CodeName(code) + " (" + failure.reason + ": " + failure.message + ")";
+  return CodeName(code) + " (" + Shown(failure.reason) + ": " + Shown(failure.message) + ")";
 }
 
 Reply Call(Trial& trial, const std::string& what, milliseconds deadline,
@@ -237,6 +238,9 @@ void CheckBatch(const mfn_batch& batch, const std::string& what) {
     for (const mfn_bytes& bytes : {record.id, record.key, record.payload}) {
       if (bytes.data == nullptr && bytes.len > 0) {
         throw Failed{name + " with a length and data NULL; absent is both NULL and 0"};
+      }
+      if (bytes.len > kMaxLength) {
+        throw Failed{name + " with " + std::to_string(bytes.len) + " bytes; is that a length?"};
       }
     }
   }

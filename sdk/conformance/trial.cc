@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "case.h"
@@ -16,10 +17,9 @@ std::string Shown(const std::string& config) {
 }
 
 void Trial::Step(const std::string& what) {
-  std::string line = "step " + what + (about_.empty() ? "" : " (" + about_ + ")") + "\n";
-  for (size_t i = 0; i + 1 < line.size(); ++i) {
-    if (line[i] == '\n') line[i] = ' ';
-  }
+  std::string line = "step " + what + (about_.empty() ? "" : " (" + about_ + ")");
+  std::replace(line.begin(), line.end(), '\n', ' ');
+  line += '\n';
   // Lost progress only makes a later message poorer.
   if (write(progress_, line.data(), line.size()) < 0) return;
 }

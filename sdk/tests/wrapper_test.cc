@@ -1,12 +1,14 @@
 // The C++ wrapper, called as a host calls it: through the C tables only.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <mfn/plugin.hpp>
 #include <mfn/testing.hpp>
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 namespace {
 
@@ -59,6 +61,16 @@ class Probe final : public mfn::sdk::Source, public mfn::sdk::Sink {
       if (what == "fail") call.FailRecord(i, Status::Permanent("NO", "not this one"));
       if (what == "bad_alloc") throw std::bad_alloc();
       if (what == "int") throw 42;
+      if (what == "wait") {
+        pollfd over = {call.cancel_fd(), POLLIN, 0};
+        if (poll(&over, 1, 60000) != 1 || !call.cancelled()) return Status::Ok();
+        return Status::Cancelled();
+      }
+      if (what == "secret") {
+        std::string value = "as created";
+        if (Status s = host_.secrets().Resolve("/token", &value); !s.ok()) return s;
+        return Status::Retryable("GOT", value);
+      }
       if (what == "state") {
         if (Status s = host_.state().Put("k", "v"); !s.ok()) return s;
         std::optional<std::string> value;
@@ -154,6 +166,27 @@ TEST(Wrapper, StateRoundTripsAndReportsItsFailure) {
   EXPECT_EQ(probe.Write({{"1", "state"}}).message, "v1");
   host.put_code = MFN_RETRYABLE;
   EXPECT_EQ(probe.Write({{"1", "state"}}).reason, "STATE_UNAVAILABLE");
+}
+
+TEST(Wrapper, SecretsAreThoseOfNow) {
+  Host host;
+  Instance probe(host, Component(), "{}");
+  EXPECT_EQ(probe.Write({{"1", "secret"}}).field, "/token") << "nothing to be had";
+  host.secrets()["/token"] = "rotated";
+  EXPECT_EQ(probe.Write({{"1", "secret"}}).message, "rotated");
+  host.keep_secrets = false;
+  EXPECT_EQ(probe.Write({{"1", "secret"}}).message, "as created");
+}
+
+TEST(Wrapper, TheEndOfACallWakesAPoll) {
+  Host host;
+  Instance probe(host, Component(), "{}");
+  probe.cancel = true;
+  EXPECT_EQ(probe.Write({{"1", "wait"}}).code, MFN_CANCELLED);
+  probe.cancel = false;
+  std::thread later([&] { probe.cancel = true; });
+  EXPECT_EQ(probe.Write({{"1", "wait"}}).code, MFN_CANCELLED);
+  later.join();
 }
 
 TEST(Wrapper, DeadlineAndCancelReachTheCall) {

@@ -104,7 +104,7 @@ def test_a_configuration_that_crashes_is_named_and_found_again():
             assert words in texts[0], texts[0]
 
 
-# Of tests/bad_plugins: what cannot be loaded, or describes itself wrongly.
+# Of tests/bad_plugins, which are made to try the server: what their authors would have been told.
 LIBRARIES = {
     "no_entry": ("exports", "does not export"), "unresolved": ("loads", "a_function_that_nobody_has"),
     "entry_null": ("entry", "answers NULL"), "bad_type": ("descriptor", "no configuration can name it"),
@@ -112,6 +112,12 @@ LIBRARIES = {
     "same_type_twice": ("descriptor", "listed twice"), "no_flush": ("descriptor", "sink.flush is NULL"),
     "null_create": ("descriptor", "create is NULL"), "no_role": ("descriptor", "source, sink and executor"),
     "schema_no_json": ("schema", "not JSON"), "schema_remote": ("schema", "leaves the document"),
+    "symbols": ("exports", "can take the place of the host's"), "directory": ("loads", "working directory"),
+    "null_self": ("destroy.unconnected", "leaves *self NULL"), "same_ack_id": ("read.ids", "ack_id 7"),
+    "unknown_code": ("cancel.read", "unknown code 4711"), "end_of_write": ("write.records", "for read only"),
+    "output_of_error": ("read.limits", "nobody will release"), "overlapping": ("ack", "gives 1000 records"),
+    "huge_length": ("read.release", "is that a length?"), "wild_pointers": ("read.release", "Segmentation fault"),
+    "garbage_extension": ("extension.unknown", "NULL to an id"), "garbage_texts": ("write.records", "a reason is"),
 }
 
 

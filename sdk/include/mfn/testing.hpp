@@ -359,6 +359,7 @@ class Instance {
     batch.records = records.data();
     batch.n_records = records.size();
     mfn_call call;
+    call.cancel = &cancel;
     const mfn_code code = component_.sink->write(self_, &call, &batch);
     if (failed != nullptr) *failed = call.failed_records;
     return Outcome(code, call);
@@ -371,12 +372,13 @@ class Instance {
     std::vector<mfn_kv> attrs;
     const mfn_record record = Make(input, &attrs);
     mfn_call call;
+    call.cancel = &cancel;
     Result result;
     const mfn_code code = component_.executor->execute(self_, &call, &record, &result.batch_);
     result.status = Outcome(code, call);
     return result;
   }
-  CancelFlag cancel;  // of a running Read
+  CancelFlag cancel;  // of Read, Write and Execute, those that run and those to come
 
  private:
   static Status Outcome(mfn_code code, const mfn_call& call) {
