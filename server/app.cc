@@ -214,6 +214,7 @@ void App::Collect(MetricSet* out) const {
   if (!serving_) return;
   pipeline::CollectMetrics(*pipelines_, out);
   registry::CollectMetrics(*registry_, out);
+  server_->Collect(out);
 }
 
 void App::ProbeStore() {

@@ -127,5 +127,9 @@ int main(int argc, char** argv) {
   const auto config = flags.config.empty() ? mfn::LoadConfigText("", source, "", env)
                                            : mfn::LoadConfigFile(flags.config, env);
   if (!config.ok()) return Fail(config.status(), source);
+  const std::string level = env("MFN_LOG_LEVEL").value_or("");
+  const absl::Status again = mfn::observability::InstallLogSink(
+      level.empty() ? config->server.log.level : level, env("MFN_LOG_FORMAT"));
+  if (!again.ok()) return Fail(again);
   return flags.check ? Check(flags, *config, source) : Serve(flags, *config, source, signals);
 }

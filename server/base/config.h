@@ -93,9 +93,18 @@ struct HttpConfig {
   std::string listen;
 };
 
+// At which level a line per call is logged.
+enum class AccessLog { kOff, kDebug, kInfo };
+
+struct LogConfig {
+  std::string level = "info";  // debug, info, warning, error; lines below are dropped
+  AccessLog access = AccessLog::kDebug;
+};
+
 struct ServerConfig {
   std::string listen = "127.0.0.1:50051";  // host:port or unix:path; port 0 picks a free one
   HttpConfig http;
+  LogConfig log;
   TlsConfig tls;
   std::vector<std::string> api_keys;  // secrets
   bool api_key_required = false;

@@ -179,6 +179,10 @@ Ordered Server(const ServerConfig& server) {
     if (!server.tls.client_ca_file.empty()) out["tls"]["client_ca"] = server.tls.client_ca_file;
   }
   if (!server.http.listen.empty()) out["http"]["listen"] = server.http.listen;
+  out["log"]["level"] = server.log.level;
+  out["log"]["access"] = server.log.access == AccessLog::kOff     ? "off"
+                         : server.log.access == AccessLog::kDebug ? "debug"
+                                                                  : "info";
   out["api_keys"] = Ordered::array();
   for (size_t i = 0; i < server.api_keys.size(); ++i) {
     out["api_keys"].push_back(std::string(kRedacted));

@@ -212,6 +212,11 @@ ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, cons
   CheckListen(server, problems);
   server.http.listen = StringMember(ObjectMember(value, "http"), "listen").value_or("");
   CheckHttpListen(server, problems);
+  server.log.level = StringMember(ObjectMember(value, "log"), "level").value_or(server.log.level);
+  const std::string access = StringMember(ObjectMember(value, "log"), "access").value_or("debug");
+  server.log.access = access == "off"    ? AccessLog::kOff
+                      : access == "info" ? AccessLog::kInfo
+                                         : AccessLog::kDebug;
   const json& limit = ObjectMember(value, "rate_limit");
   server.rate_limit_enabled = environment.rate_limit_enabled.value_or(
       BoolMember(limit, "enabled").value_or(environment.guarded));

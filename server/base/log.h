@@ -22,12 +22,17 @@ using LogField = std::pair<absl::string_view, std::string>;
 class LogSink {
  public:
   virtual ~LogSink() = default;
+  // Whether a line of this level is kept; who asks first saves making one that is not.
+  virtual bool Keeps(LogLevel /*level*/) const { return true; }
+  // The fields of log_scope.h are the sink's to add.
   virtual void Write(LogLevel level, absl::string_view component, absl::string_view message,
                      std::initializer_list<LogField> fields) = 0;
 };
 
 // The process's sink; null (the default) discards. The sink must outlive all logging.
 void SetLogSink(LogSink* sink);
+
+bool LogKeeps(LogLevel level);
 
 void Log(LogLevel level, absl::string_view component, absl::string_view message,
          std::initializer_list<LogField> fields = {});

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
+#include "server/base/log_scope.h"
 
 namespace mfn::observability {
 namespace {
@@ -57,7 +58,8 @@ bool Reserved(absl::string_view key) {
 }
 
 std::string JsonLine(absl::string_view time, LogLevel level, absl::string_view component,
-                     absl::string_view message, std::initializer_list<LogField> fields) {
+                     absl::string_view message, std::initializer_list<LogField> fields,
+                     const LogFields& scope) {
   Json line;
   line["time"] = std::string(time);
   line["level"] = LevelName(level);
@@ -65,6 +67,9 @@ std::string JsonLine(absl::string_view time, LogLevel level, absl::string_view c
   line["message"] = std::string(message);
   for (const auto& [key, value] : fields) {
     line[Reserved(key) ? absl::StrCat("field_", key) : std::string(key)] = value;
+  }
+  if (scope != nullptr) {
+    for (const auto& [key, value] : *scope) line.emplace(key, value);
   }
   return Dump(line);
 }
@@ -77,13 +82,18 @@ std::string Escaped(absl::string_view text) {
 }
 
 std::string TextLine(absl::string_view time, LogLevel level, absl::string_view component,
-                     absl::string_view message, std::initializer_list<LogField> fields) {
+                     absl::string_view message, std::initializer_list<LogField> fields,
+                     const LogFields& scope) {
   std::string line = absl::StrCat(time, " ", absl::AsciiStrToUpper(LevelName(level)), " ",
                                   Escaped(component), ": ", Escaped(message));
-  for (const auto& [key, value] : fields) {
+  const auto add = [&](absl::string_view key, const std::string& value) {
     const bool plain = !value.empty() && value.find_first_of(" \"=\\") == std::string::npos;
     const std::string shown = plain ? Escaped(value) : Dump(Json(value));
     absl::StrAppend(&line, " ", Escaped(key), "=", shown);
+  };
+  for (const auto& [key, value] : fields) add(key, value);
+  if (scope != nullptr) {
+    for (const auto& [key, value] : *scope) add(key, value);
   }
   return line;
 }
@@ -131,9 +141,10 @@ void SpdlogSink::Write(LogLevel level, absl::string_view component, absl::string
   if (level < min_level_) return;
   const std::string time =
       absl::FormatTime("%Y-%m-%dT%H:%M:%E6SZ", clock_->Now(), absl::UTCTimeZone());
+  const LogFields& scope = LogScope::Current();
   const std::string line = format_ == LogFormat::kJson
-                               ? JsonLine(time, level, component, message, fields)
-                               : TextLine(time, level, component, message, fields);
+                               ? JsonLine(time, level, component, message, fields, scope)
+                               : TextLine(time, level, component, message, fields, scope);
   logger_->log(SpdlogLevel(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

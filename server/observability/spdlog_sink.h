@@ -37,6 +37,7 @@ class SpdlogSink : public LogSink {
              std::shared_ptr<spdlog::sinks::sink> output);
   ~SpdlogSink() override;
 
+  bool Keeps(LogLevel level) const override { return level >= min_level_; }
   void Write(LogLevel level, absl::string_view component, absl::string_view message,
              std::initializer_list<LogField> fields) override;
 
@@ -50,10 +51,11 @@ class SpdlogSink : public LogSink {
 // Makes the process's sink on stderr, installs it and keeps it until the process ends; a second
 // call replaces the settings.
 //
-// level: the value of MFN_LOG_LEVEL, "debug", "info", "warning" (or "warn"), "error", in any case;
-// format: that of MFN_LOG_FORMAT, "json" or "text". Unset or empty: info and json. InvalidArgument
-// for any other value, which names the variable and what is known; the defaults are then in force,
-// so that the complaint itself can be logged. For the main thread alone.
+// level: the value of MFN_LOG_LEVEL, or else of server.log.level: "debug", "info", "warning" (or
+// "warn"), "error", in any case; format: that of MFN_LOG_FORMAT, "json" or "text". Unset or empty:
+// info and json. InvalidArgument for any other value, which names the variable and what is known;
+// the defaults are then in force, so that the complaint itself can be logged. For the main thread
+// alone.
 absl::Status InstallLogSink(const std::optional<std::string>& level,
                             const std::optional<std::string>& format);
 

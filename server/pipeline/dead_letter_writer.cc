@@ -7,6 +7,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
+#include "server/base/log_scope.h"
 #include "server/pipeline/outgoing.h"
 
 namespace mfn::pipeline {
@@ -28,7 +29,10 @@ bool IsUtf8(absl::string_view text) {
 
 DeadLetterWriter::DeadLetterWriter(Options options, Events events)
     : options_(std::move(options)), events_(std::move(events)) {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = std::thread([this, about = LogScope::Current()] {
+    const LogScope scope(about);
+    Run();
+  });
 }
 
 DeadLetterWriter::~DeadLetterWriter() { Stop(); }

@@ -11,6 +11,7 @@
 #include "server/engine/request_simulation.h"
 #include "server/engine/rng.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/simulation_figures.h"
 
 namespace mfn::pipeline {
 namespace {
@@ -331,9 +332,16 @@ engine::RunOptions OptionsOf(const SimulationJob& job) {
 absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
                                          const engine::RunOptions& options,
                                          mfn::v1::SimulationResult* result) {
-  if (job.compat) return RunCompat(job, options, result);
+  SimulationFigures::Run figures;
+  const int64_t cell_steps = job.config.grid_size * job.config.grid_size * job.config.steps;
+  if (job.compat) {
+    auto compat = RunCompat(job, options, result);
+    if (compat.ok()) figures.Done(cell_steps);
+    return compat;
+  }
   auto run = engine::RunSimulation(job.config, options);
   if (!run.ok()) return ToStatus(run.error());
+  figures.Done(cell_steps);
   ToProto(job, *run, result);
   return std::move(*run);
 }

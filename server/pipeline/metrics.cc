@@ -5,6 +5,8 @@
 #include <string>
 #include <utility>
 
+#include "server/pipeline/simulation_figures.h"
+
 namespace mfn::pipeline {
 namespace {
 
@@ -55,9 +57,24 @@ void CollectOne(const std::string& name, const PipelineStatus& status, MetricSet
   }
 }
 
+void CollectSimulations(const SimulationFigures& figures, MetricSet* out) {
+  const char* runs = "Simulations that ended; a cancelled one has failed.";
+  out->Counter("mfn_engine_runs_total", runs, {{"outcome", "success"}},
+               static_cast<double>(figures.succeeded.load()));
+  out->Counter("mfn_engine_runs_total", runs, {{"outcome", "failure"}},
+               static_cast<double>(figures.failed.load()));
+  out->Counter("mfn_engine_cell_steps_total", "Cells times steps of simulations that succeeded.",
+               {}, static_cast<double>(figures.cell_steps.load()));
+  out->Counter("mfn_engine_run_seconds_total", "Time that simulations took, each on one thread.",
+               {}, static_cast<double>(figures.nanos.load()) / 1e9);
+  out->Gauge("mfn_engine_active_runs", "Simulations that run now.", {},
+             static_cast<double>(figures.active.load()));
+}
+
 }  // namespace
 
 void CollectMetrics(const PipelineManager& pipelines, MetricSet* out) {
+  CollectSimulations(SimulationFigures::OfProcess(), out);
   for (const PipelineConfig& config : pipelines.List()) {
     const auto status = pipelines.Status(config.name);
     if (status.ok()) CollectOne(config.name, *status, out);  // else deleted meanwhile

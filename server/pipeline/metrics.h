@@ -8,7 +8,8 @@
 
 namespace mfn::pipeline {
 
-// One snapshot per pipeline, so that its conservation holds within one scrape. Thread-safe.
+// Pipelines and simulations. One snapshot per pipeline, so that its conservation holds within one
+// scrape. Thread-safe.
 void CollectMetrics(const PipelineManager& pipelines, MetricSet* out);
 
 }  // namespace mfn::pipeline

@@ -5,16 +5,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
+#include "server/base/log_scope.h"
 
 namespace mfn::pipeline {
 namespace {
-
-absl::string_view CodeName(mfn_code code) {
-  static constexpr absl::string_view kNames[] = {"OK",         "END",  "RETRYABLE",     "PERMANENT",
-                                                 "THROTTLED",  "AUTH", "NOT_CONNECTED", "CANCELLED",
-                                                 "UNSUPPORTED"};
-  return code >= 0 && code < 9 ? kNames[code] : "PERMANENT";
-}
 
 std::string SourceIdentity(const registry::Instance& source) {
   return absl::StrCat(source.config().type, "/", source.name());
@@ -34,6 +28,7 @@ Runner::Runner(Parts parts)
 Runner::~Runner() { Stop(); }
 
 void Runner::MakeWriters() {
+  const LogScope scope(LogFieldsOf({{"pipeline", parts_.config.name}}));  // for their threads
   int gating = 0;
   for (size_t k = 0; k < parts_.sinks.size(); ++k) {
     const bool at_most_once = parts_.sinks[k]->config().delivery == DeliveryGuarantee::kAtMostOnce;
@@ -133,6 +128,7 @@ absl::Status Runner::Start() {
 }
 
 void Runner::RunLoop(SourceLoop* loop) {
+  const LogScope scope(LogFieldsOf({{"pipeline", parts_.config.name}}));
   const SourceLoop::End end = loop->Run();
   MutexLock lock(&state_mutex_);
   earlier_.records_read += loop->counts().records_read;
@@ -297,7 +293,7 @@ void Runner::OnRefused(const SinkWriter& sink, const ItemPtr& item,
   casualty.item = item;
   casualty.sink = sink.name();
   casualty.gating = sink.gating();
-  casualty.code = std::string(CodeName(failure.code));
+  casualty.code = std::string(registry::CodeName(failure.code));
   casualty.reason = failure.reason.empty() ? casualty.code : failure.reason;
   casualty.message = failure.message.empty()
                          ? absl::StrCat("publisher \"", sink.name(), "\" refused the record")

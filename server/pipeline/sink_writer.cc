@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
+#include "server/base/log_scope.h"
 #include "server/pipeline/outgoing.h"
 
 namespace mfn::pipeline {
@@ -33,7 +34,10 @@ SinkWriter::SinkWriter(std::shared_ptr<registry::Instance> instance, const Optio
       events_(events),
       batch_limit_(batch_size_),
       pause_(options.tuning.park_initial) {
-  thread_ = std::thread([this] { Run(); });
+  thread_ = std::thread([this, about = LogScope::Current()] {
+    const LogScope scope(about);
+    Run();
+  });
 }
 
 SinkWriter::~SinkWriter() { Stop(); }

@@ -36,6 +36,13 @@ absl::StatusCode StatusCodeOf(const Failure& failure) {
 
 }  // namespace
 
+absl::string_view CodeName(mfn_code code) {
+  static constexpr absl::string_view kNames[] = {"OK",         "END",  "RETRYABLE",     "PERMANENT",
+                                                 "THROTTLED",  "AUTH", "NOT_CONNECTED", "CANCELLED",
+                                                 "UNSUPPORTED"};
+  return code >= 0 && code < 9 ? kNames[code] : "PERMANENT";
+}
+
 absl::Status ToStatus(const Failure& failure, const std::string& instance_name) {
   const absl::StatusCode code = StatusCodeOf(failure);
   if (code == absl::StatusCode::kOk) return absl::OkStatus();

@@ -17,11 +17,13 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "mfn/plugin.h"
 #include "server/base/cancellation.h"
 #include "server/base/config.h"
+#include "server/registry/tap.h"
 
 namespace mfn::registry {
 
@@ -85,6 +87,9 @@ struct WriteResult {
   };
   std::vector<Record> failed;  // by index, ascending
 };
+
+// What a code is called: "RETRYABLE". One that is not known counts as PERMANENT.
+absl::string_view CodeName(mfn_code code);
 
 enum class BreakerState { kClosed, kOpen, kHalfOpen };
 enum class InstanceState { kCreated, kConnected, kDisconnected, kQuarantined, kClosed };
@@ -150,9 +155,15 @@ class Instance : public std::enable_shared_from_this<Instance> {
   virtual ReadResult Execute(const SharedRecords& request, bool idempotent,
                              const Cancellation& cancel) = 0;
 
+  // Records that go through, for whoever looks.
+  TapPoint& taps() { return taps_; }
+
   // No call starts after this; waits up to `bound` for running ones, then destroys the component
   // instance, or writes it off if a call overruns. Idempotent.
   virtual void Close(absl::Duration bound) = 0;
+
+ private:
+  TapPoint taps_;
 };
 
 }  // namespace mfn::registry

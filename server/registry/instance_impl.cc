@@ -129,6 +129,7 @@ class InstanceImpl final : public Instance {
     return live_;
   }
   Failure Unsupported(const char* what) const;
+  void ShowWrite(absl::Span<const mfn_record> records, const WriteResult& result);
   void Remember(const Failure& failure);
 
   const InstanceConfig config_;
@@ -233,6 +234,7 @@ Verdict InstanceImpl::TakeBatch(const std::shared_ptr<Live>& live, const mfn_bat
                    absl::StrCat("the plugin returned a batch that cannot be: ", fault));
   }
   records_in_.fetch_add(batch.n_records, std::memory_order_relaxed);
+  if (taps().tapped()) taps().See(TapDirection::kIn, owned.records());
   *out = std::move(owned);
   return Verdict();
 }
@@ -354,7 +356,18 @@ WriteResult InstanceImpl::Write(const SharedRecords& shared, const Cancellation&
   if (result.failure.ok()) {
     records_out_.fetch_add(records.size() - result.failed.size(), std::memory_order_relaxed);
   }
+  if (taps().tapped()) ShowWrite(records, result);
   return result;
+}
+
+void InstanceImpl::ShowWrite(absl::Span<const mfn_record> records, const WriteResult& result) {
+  auto failed = result.failed.begin();
+  for (size_t k = 0; k < records.size(); ++k) {
+    const bool own = failed != result.failed.end() && failed->index == k;
+    taps().See(TapDirection::kOut, records.subspan(k, 1),
+               own ? failed->failure.code : result.failure.code);
+    if (own) ++failed;
+  }
 }
 
 Failure InstanceImpl::Flush(const Cancellation& cancel) {
@@ -384,6 +397,10 @@ ReadResult InstanceImpl::Execute(const SharedRecords& input, bool idempotent,
     if (code != MFN_OK) return Judge(code, std::move(call->failure), *call);
     return TakeBatch(live, batch, {kMaxExecuteRecords, kMaxBatchBytes}, &result.batch);
   });
+  if (taps().tapped()) {
+    taps().See(TapDirection::kOut, absl::MakeConstSpan(input.records).subspan(0, 1),
+               result.failure.code);
+  }
   return result;
 }
 

@@ -25,11 +25,19 @@ int64_t DefaultMemory(int threads) {
   return std::max(int64_t{2} << 30, threads * (int64_t{160} << 20));
 }
 
-grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context,
+grpc::ServerUnaryReactor* FinishNow(grpc::CallbackServerContext* context, CallRecord* record,
                                     const absl::Status& status) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpc(status));
+  reactor->Finish(record->End(status));
   return reactor;
+}
+
+CallInfo InfoOf(const CallRecord& record) {
+  CallInfo info;
+  info.caller = record.caller();
+  info.request_id = record.request_id();
+  info.traceparent = record.traceparent();
+  return info;
 }
 
 }  // namespace
@@ -75,19 +83,23 @@ int64_t MemoryBudget::free() const {
 // A call that runs on a pool's thread. Owned by gRPC, which ends it with OnDone.
 class CallRunner::PooledCall final : public grpc::ServerUnaryReactor {
  public:
-  PooledCall(std::string caller, Handler handler, MemoryBudget::Reservation reservation)
-      : handler_(std::move(handler)), reservation_(std::move(reservation)) {
-    info_.caller = std::move(caller);
+  PooledCall(std::shared_ptr<CallRecord> record, Handler handler,
+             MemoryBudget::Reservation reservation)
+      : record_(std::move(record)),
+        info_(InfoOf(*record_)),
+        handler_(std::move(handler)),
+        reservation_(std::move(reservation)) {
     info_.cancel = source_.token();
   }
 
   // After this the object may be gone.
   void Run(engine::Simulation* arena) {
     info_.arena = arena;
+    const LogScope scope(record_->log_fields());
     const absl::Status status = info_.cancel.cancelled()
                                     ? absl::CancelledError("the caller cancelled")
                                     : WithoutExceptions([this] { return handler_(info_); });
-    Finish(ToGrpc(status));
+    Finish(record_->End(status));
   }
 
   void OnCancel() override { source_.Cancel(); }
@@ -95,6 +107,7 @@ class CallRunner::PooledCall final : public grpc::ServerUnaryReactor {
 
  private:
   CancellationSource source_;
+  const std::shared_ptr<CallRecord> record_;
   CallInfo info_;
   const Handler handler_;
   const MemoryBudget::Reservation reservation_;
@@ -102,6 +115,7 @@ class CallRunner::PooledCall final : public grpc::ServerUnaryReactor {
 
 CallRunner::CallRunner(const Options& options)
     : options_(options),
+      stats_(options.access_log),
       simulations_(options.simulation_threads),
       memory_(options.memory_bytes > 0 ? options.memory_bytes
                                        : DefaultMemory(simulations_.threads())),
@@ -114,30 +128,37 @@ CallRunner::~CallRunner() {
   blocking_queue_->Close();
 }
 
-absl::Status CallRunner::Admit(const grpc::CallbackServerContext& context, absl::string_view method,
-                               std::string* caller) {
+CallRunner::Arrival CallRunner::Admit(grpc::CallbackServerContext* context,
+                                      absl::string_view method) {
   absl::string_view key;
-  const auto header = context.client_metadata().find("x-api-key");
-  if (header != context.client_metadata().end()) {
+  const auto header = context->client_metadata().find("x-api-key");
+  if (header != context->client_metadata().end()) {
     key = absl::string_view(header->second.data(), header->second.size());
   }
-  return options_.access->Admit(key, context.peer(), method, caller);
+  Arrival arrival;
+  arrival.record = std::make_shared<CallRecord>(&stats_, options_.clock, context, method);
+  std::string caller;
+  arrival.admitted = options_.access->Admit(key, context->peer(), method, &caller);
+  arrival.record->set_caller(std::move(caller));
+  return arrival;
 }
 
 grpc::ServerUnaryReactor* CallRunner::Unary(grpc::CallbackServerContext* context,
                                             absl::string_view method, Lane lane, Handler handler,
                                             int64_t reserve) {
-  std::string caller;
-  if (absl::Status s = Admit(*context, method, &caller); !s.ok()) return FinishNow(context, s);
+  auto [record, admitted] = Admit(context, method);
+  if (!admitted.ok()) return FinishNow(context, record.get(), admitted);
   if (lane == Lane::kInline) {
-    CallInfo info;
-    info.caller = std::move(caller);
-    return FinishNow(context, WithoutExceptions([&] { return handler(info); }));
+    const LogScope scope(record->log_fields());
+    const CallInfo info = InfoOf(*record);
+    return FinishNow(context, record.get(), WithoutExceptions([&] { return handler(info); }));
   }
   auto reservation = memory_.Reserve(reserve);
-  if (!reservation.ok()) return FinishNow(context, reservation.status());
-  if (!EnterQueue(lane)) return FinishNow(context, Busy("too many calls are waiting"));
-  auto* call = new PooledCall(std::move(caller), std::move(handler), *std::move(reservation));
+  if (!reservation.ok()) return FinishNow(context, record.get(), reservation.status());
+  if (!EnterQueue(lane)) {
+    return FinishNow(context, record.get(), Busy("too many calls are waiting"));
+  }
+  auto* call = new PooledCall(std::move(record), std::move(handler), *std::move(reservation));
   const auto task = [this, lane, call](engine::Simulation* arena) {
     LeaveQueue(lane);
     call->Run(lane == Lane::kSimulation ? arena : nullptr);
@@ -161,6 +182,18 @@ bool CallRunner::EnterQueue(Lane lane) {
 void CallRunner::LeaveQueue(Lane lane) {
   MutexLock lock(&mutex_);
   --waiting_[static_cast<int>(lane)];
+}
+
+void CallRunner::Collect(MetricSet* out) const {
+  stats_.Collect(out);
+  out->Gauge("mfn_rpc_memory_free_bytes", "What calls may still reserve.", {},
+             static_cast<double>(memory_.free()));
+  MutexLock lock(&mutex_);
+  for (const Lane lane : {Lane::kBlocking, Lane::kSimulation}) {
+    out->Gauge("mfn_rpc_waiting_calls", "Calls that wait for a thread of their lane.",
+               {{"lane", lane == Lane::kBlocking ? "blocking" : "simulation"}},
+               waiting_[static_cast<int>(lane)]);
+  }
 }
 
 }  // namespace mfn::rpc

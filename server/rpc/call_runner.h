@@ -22,6 +22,7 @@
 #include "server/engine/simulation.h"
 #include "server/pipeline/worker_pool.h"
 #include "server/rpc/access.h"
+#include "server/rpc/call_record.h"
 
 namespace grpc {
 class CallbackServerContext;
@@ -39,6 +40,8 @@ enum class Lane {
 
 struct CallInfo {
   std::string caller;                   // who calls; no secret
+  std::string request_id;               // of the call, for whatever is done on its behalf
+  std::string traceparent;              // W3C trace context of the client, or empty
   Cancellation cancel;                  // fires when the client is gone or the deadline has passed
   engine::Simulation* arena = nullptr;  // kSimulation: memory to use again; else null
 };
@@ -82,13 +85,18 @@ class CallRunner {
     int max_waiting = 256;  // calls of one lane that wait for a thread; more are refused
     // What calls may hold; 0: 2 GiB, or more where there are many simulation threads.
     int64_t memory_bytes = 0;
+    AccessLog access_log = AccessLog::kDebug;
   };
   explicit CallRunner(const Options& options);
   ~CallRunner();  // waits for handlers that run; call after the server was shut down
 
-  // What Access says about this call. Every handler starts with it; Unary does it itself.
-  absl::Status Admit(const grpc::CallbackServerContext& context, absl::string_view method,
-                     std::string* caller);
+  // What Access says about this call, and the record that ends it. Every handler starts with it;
+  // Unary does it itself.
+  struct Arrival {
+    std::shared_ptr<CallRecord> record;
+    absl::Status admitted;
+  };
+  Arrival Admit(grpc::CallbackServerContext* context, absl::string_view method);
 
   // Runs the handler in its lane and finishes the call with what it returns. `reserve` bytes are
   // held until then.
@@ -97,6 +105,9 @@ class CallRunner {
 
   // One step of a stream. Never refused: streams are bounded by what they reserve.
   void PushSimulation(pipeline::WorkerPool::Task task);
+
+  // Thread-safe.
+  void Collect(MetricSet* out) const;
 
   MemoryBudget& memory() { return memory_; }
   Clock* clock() { return options_.clock; }
@@ -110,12 +121,13 @@ class CallRunner {
   void LeaveQueue(Lane lane);
 
   const Options options_;
+  CallStats stats_;
   pipeline::WorkerPool simulations_;
   MemoryBudget memory_;
   pipeline::WorkerPool blocking_;
   std::shared_ptr<pipeline::WorkerPool::Queue> simulation_queue_;
   std::shared_ptr<pipeline::WorkerPool::Queue> blocking_queue_;
-  Mutex mutex_;
+  mutable Mutex mutex_;
   int waiting_[3] ABSL_GUARDED_BY(mutex_) = {};
 };
 

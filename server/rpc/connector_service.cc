@@ -11,6 +11,7 @@
 #include "server/rpc/proto_read.h"
 #include "server/rpc/resource_proto.h"
 #include "server/rpc/status.h"
+#include "server/rpc/tap_connector.h"
 
 namespace mfn::rpc {
 namespace {
@@ -28,10 +29,19 @@ std::string Text(const mfn_bytes& bytes) {
 // A message as the ABI's record; borrows the message.
 class BorrowedRecord {
  public:
-  explicit BorrowedRecord(const mfn::v1::Record& from) {
+  // The call's own ids go with it unless the record has its own.
+  BorrowedRecord(const mfn::v1::Record& from, const CallInfo& call) {
     for (const auto& [key, value] : from.attributes()) {
       attributes_.push_back({Bytes(key), Bytes(value)});
     }
+    const auto add = [&](const std::string& key, const std::string& value) {
+      if (!value.empty() && !from.attributes().contains(key)) {
+        attributes_.push_back({Bytes(key), Bytes(value)});
+      }
+    };
+    static const std::string request_id = "x-request-id", traceparent = "traceparent";
+    add(request_id, call.request_id);
+    add(traceparent, call.traceparent);
     record_.id = Bytes(from.id());
     record_.key = Bytes(from.key());
     record_.payload = Bytes(from.payload());
@@ -100,8 +110,17 @@ class ConnectorService final : public mfn::v1::ConnectorService::CallbackService
                                              mfn::v1::ExecuteConnectorResponse* response) override {
     return parts_.calls->Unary(
         context, "mfn.v1.ConnectorService/ExecuteConnector", Lane::kBlocking,
-        [=, this](const CallInfo& call) { return Execute(*request, call.cancel, response); },
+        [=, this](const CallInfo& call) { return Execute(*request, call, response); },
         2 * static_cast<int64_t>(kMaxReplyBytes));
+  }
+
+  grpc::ServerWriteReactor<mfn::v1::TapConnectorResponse>* TapConnector(
+      grpc::CallbackServerContext* context, const mfn::v1::TapConnectorRequest* request) override {
+    auto arrival = parts_.calls->Admit(context, "mfn.v1.ConnectorService/TapConnector");
+    const absl::StatusOr<std::shared_ptr<registry::Instance>> instance =
+        arrival.admitted.ok() ? Running(request->name()) : arrival.admitted;
+    return StartTapConnector(parts_.calls, parts_.streams, instance, std::move(arrival), context,
+                             *request);
   }
 
  private:
@@ -208,7 +227,7 @@ class ConnectorService final : public mfn::v1::ConnectorService::CallbackService
     return absl::OkStatus();
   }
 
-  absl::Status Execute(const mfn::v1::ExecuteConnectorRequest& request, const Cancellation& cancel,
+  absl::Status Execute(const mfn::v1::ExecuteConnectorRequest& request, const CallInfo& call,
                        mfn::v1::ExecuteConnectorResponse* out) const {
     auto instance = Running(request.name());
     if (!instance.ok()) return instance.status();
@@ -221,9 +240,9 @@ class ConnectorService final : public mfn::v1::ConnectorService::CallbackService
                                 "\", which cannot execute requests"),
                    {{"name", request.name()}});
     }
-    const BorrowedRecord record(request.record());
+    const BorrowedRecord record(request.record(), call);
     const registry::ReadResult result = (*instance)->Execute(
-        registry::CopyRecords({&record.get(), 1}), request.idempotent(), cancel);
+        registry::CopyRecords({&record.get(), 1}), request.idempotent(), call.cancel);
     if (!result.failure.ok()) return FromFailure(result.failure, (*instance)->name());
     for (const mfn_record& one : result.batch.records()) {
       ToProto(one, out->add_records());

@@ -8,6 +8,7 @@
 #include "server/registry/registry.h"
 #include "server/rpc/call_runner.h"
 #include "server/rpc/catalogue.h"
+#include "server/rpc/live_stream.h"
 #include "server/rpc/request_cache.h"
 
 namespace grpc {
@@ -21,6 +22,7 @@ struct ConnectorServiceParts {
   Catalogue* catalogue;
   registry::Registry* registry;
   RequestCache* requests;
+  LiveStreams* streams;
   absl::Duration close_bound;  // how long a deletion waits for running calls
 };
 std::unique_ptr<grpc::Service> MakeConnectorService(const ConnectorServiceParts& parts);

@@ -10,6 +10,7 @@
 #include "server/rpc/proto_read.h"
 #include "server/rpc/resource_proto.h"
 #include "server/rpc/status.h"
+#include "server/rpc/watch_pipeline.h"
 
 namespace mfn::rpc {
 namespace {
@@ -61,6 +62,10 @@ class PipelineService final : public mfn::v1::PipelineService::CallbackService {
                          mfn::v1::Pipeline* response) override {
     return Mutation(context, "mfn.v1.PipelineService/DrainPipeline", *request, response,
                     [=, this] { return Drain(*request, response); });
+  }
+  grpc::ServerWriteReactor<mfn::v1::WatchPipelineResponse>* WatchPipeline(
+      Context* context, const mfn::v1::WatchPipelineRequest* request) override {
+    return StartWatchPipeline(parts_.calls, parts_.streams, parts_.pipelines, context, *request);
   }
   Reactor* ListDeadLetters(Context* context, const mfn::v1::ListDeadLettersRequest* request,
                            mfn::v1::ListDeadLettersResponse* response) override {

@@ -8,6 +8,7 @@
 #include "server/pipeline/pipeline.h"
 #include "server/rpc/call_runner.h"
 #include "server/rpc/catalogue.h"
+#include "server/rpc/live_stream.h"
 #include "server/rpc/request_cache.h"
 #include "server/store/store.h"
 
@@ -23,6 +24,7 @@ struct PipelineServiceParts {
   pipeline::PipelineManager* pipelines;
   store::Store* store;
   RequestCache* requests;
+  LiveStreams* streams;
   absl::Duration drain_bound;  // where a request names none
 };
 std::unique_ptr<grpc::Service> MakePipelineService(const PipelineServiceParts& parts);

@@ -1,6 +1,7 @@
 #include "server/rpc/proto_read.h"
 
 #include <google/protobuf/duration.pb.h>
+#include <google/protobuf/timestamp.pb.h>
 
 #include <algorithm>
 #include <cmath>
@@ -122,6 +123,18 @@ absl::StatusOr<absl::Duration> ReadDuration(const google::protobuf::Duration& du
   return FieldError(field, "OUT_OF_RANGE",
                     absl::StrCat(field, " is ", absl::FormatDuration(value), ", must be in [",
                                  absl::FormatDuration(min), ", ", absl::FormatDuration(max), "]"));
+}
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
+  const absl::Duration since = time - absl::UnixEpoch();
+  absl::Duration rest;
+  int64_t seconds = absl::IDivDuration(since, absl::Seconds(1), &rest);
+  if (rest < absl::ZeroDuration()) {  // nanos count forward, before 1970 too
+    rest += absl::Seconds(1);
+    --seconds;
+  }
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(rest)));
 }
 
 void SetDuration(absl::Duration duration, google::protobuf::Duration* out) {

@@ -16,7 +16,8 @@
 
 namespace google::protobuf {
 class Duration;
-}
+class Timestamp;
+}  // namespace google::protobuf
 
 namespace mfn::rpc {
 
@@ -49,6 +50,8 @@ absl::StatusOr<absl::Duration> ReadDuration(const google::protobuf::Duration& du
                                             absl::string_view field, absl::Duration min,
                                             absl::Duration max);
 void SetDuration(absl::Duration duration, google::protobuf::Duration* out);
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* out);
 
 // A page of a list that is sorted by key.
 struct Page {

@@ -127,12 +127,6 @@ absl::Status ReadSinks(const mfn::v1::Pipeline& from, PipelineConfig* to) {
   return absl::OkStatus();
 }
 
-void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  out->set_seconds(nanos / 1'000'000'000);
-  out->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
-
 }  // namespace
 
 absl::StatusOr<InstanceConfig> ConnectorFromProto(const std::string& id,

@@ -21,7 +21,7 @@ constexpr int64_t kMemoryPerRequest = int64_t{20} << 20;
 
 class Refused final : public Reactor {
  public:
-  explicit Refused(const absl::Status& status) { Finish(ToGrpc(status)); }
+  Refused(CallRecord* record, const absl::Status& status) { Finish(record->End(status)); }
   void OnDone() override { delete this; }
 };
 
@@ -29,8 +29,12 @@ class Refused final : public Reactor {
 // one read and one write are under way. It finishes when nothing is.
 class RunManyCall final : public Reactor {
  public:
-  RunManyCall(CallRunner* calls, int bound, MemoryBudget::Reservation reservation)
-      : calls_(calls), bound_(bound), reservation_(std::move(reservation)) {
+  RunManyCall(CallRunner* calls, std::shared_ptr<CallRecord> record, int bound,
+              MemoryBudget::Reservation reservation)
+      : calls_(calls),
+        record_(std::move(record)),
+        bound_(bound),
+        reservation_(std::move(reservation)) {
     cancel_ = source_.token();
     StartRead(&request_);
   }
@@ -81,6 +85,7 @@ class RunManyCall final : public Reactor {
   }
 
   void Compute(const Request& request, uint64_t index, engine::Simulation* arena) {
+    const LogScope scope(record_->log_fields());
     auto response = std::make_unique<Response>();
     response->set_index(index);
     mfn::v1::SimulationResult* result = response->mutable_result();
@@ -127,8 +132,8 @@ class RunManyCall final : public Reactor {
   // what is in `action` keeps it alive until it is started, reads last.
   void Perform(const Action& action) {
     if (action.finish) {
-      Finish(cancel_.cancelled() ? ToGrpc(absl::CancelledError("the caller cancelled"))
-                                 : grpc::Status::OK);
+      Finish(record_->End(cancel_.cancelled() ? absl::CancelledError("the caller cancelled")
+                                              : absl::OkStatus()));
       return;
     }
     // A read that is under way keeps the stream open, so it is safe to start the write after it.
@@ -137,6 +142,7 @@ class RunManyCall final : public Reactor {
   }
 
   CallRunner* const calls_;
+  const std::shared_ptr<CallRecord> record_;
   const int bound_;
   const MemoryBudget::Reservation reservation_;
   CancellationSource source_;
@@ -159,13 +165,12 @@ class RunManyCall final : public Reactor {
 
 grpc::ServerBidiReactor<Request, Response>* StartRunMany(CallRunner* calls,
                                                          grpc::CallbackServerContext* context) {
-  std::string caller;
-  const absl::Status admitted = calls->Admit(*context, "mfn.v1.SimulationService/RunMany", &caller);
-  if (!admitted.ok()) return new Refused(admitted);
+  auto [record, admitted] = calls->Admit(context, "mfn.v1.SimulationService/RunMany");
+  if (!admitted.ok()) return new Refused(record.get(), admitted);
   const int bound = 2 * calls->simulation_threads();
   auto reservation = calls->memory().Reserve(bound * kMemoryPerRequest);
-  if (!reservation.ok()) return new Refused(reservation.status());
-  return new RunManyCall(calls, bound, *std::move(reservation));
+  if (!reservation.ok()) return new Refused(record.get(), reservation.status());
+  return new RunManyCall(calls, std::move(record), bound, *std::move(reservation));
 }
 
 }  // namespace mfn::rpc

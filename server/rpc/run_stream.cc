@@ -9,6 +9,7 @@
 #include "server/engine/features.h"
 #include "server/engine/run.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/simulation_figures.h"
 #include "server/rpc/simulation_run.h"
 #include "server/rpc/status.h"
 
@@ -70,15 +71,19 @@ absl::StatusOr<Plan> MakePlan(const mfn::v1::RunStreamRequest& request) {
 // A stream that was refused.
 class Refused final : public Reactor {
  public:
-  explicit Refused(const absl::Status& status) { Finish(ToGrpc(status)); }
+  Refused(CallRecord* record, const absl::Status& status) { Finish(record->End(status)); }
   void OnDone() override { delete this; }
 };
 
 // Slices and writes alternate, so only one thread is here at any time, OnCancel apart.
 class RunStreamCall final : public Reactor {
  public:
-  RunStreamCall(CallRunner* calls, Plan plan, MemoryBudget::Reservation reservation)
-      : calls_(calls), plan_(std::move(plan)), reservation_(std::move(reservation)) {
+  RunStreamCall(CallRunner* calls, std::shared_ptr<CallRecord> record, Plan plan,
+                MemoryBudget::Reservation reservation)
+      : calls_(calls),
+        record_(std::move(record)),
+        plan_(std::move(plan)),
+        reservation_(std::move(reservation)) {
     cancel_ = source_.token();
   }
 
@@ -89,7 +94,7 @@ class RunStreamCall final : public Reactor {
 
   void OnWriteDone(bool ok) override {
     if (!ok) {
-      Finish(ToGrpc(absl::CancelledError("the reader is gone")));
+      Finish(record_->End(absl::CancelledError("the reader is gone")));
       return;
     }
     Next();
@@ -116,12 +121,14 @@ class RunStreamCall final : public Reactor {
   }
 
   CallRunner* const calls_;
+  const std::shared_ptr<CallRecord> record_;
   const Plan plan_;
   const MemoryBudget::Reservation reservation_;
   CancellationSource source_;
   Cancellation cancel_;
 
   bool begun_ = false;
+  std::optional<pipeline::SimulationFigures::Run> figures_;
   engine::Simulation simulation_;
   std::optional<engine::FeatureAccumulator> features_;
   std::vector<double> compat_field_;
@@ -135,11 +142,12 @@ class RunStreamCall final : public Reactor {
 };
 
 void RunStreamCall::Slice() {
+  const LogScope scope(record_->log_fields());
   const int64_t start = calls_->clock()->MonotonicNanos();
   const absl::Status status = WithoutExceptions([this] { return Compute(); });
   compute_nanos_ += calls_->clock()->MonotonicNanos() - start;
   if (!status.ok()) {
-    Finish(ToGrpc(status));
+    Finish(record_->End(status));
     return;
   }
   if (result_) {
@@ -164,6 +172,7 @@ absl::Status RunStreamCall::Compute() {
 
 absl::Status RunStreamCall::Begin() {
   begun_ = true;
+  figures_.emplace();
   const engine::RunOptions options = pipeline::OptionsOf(plan_.job);
   const auto reset = options.initial ? simulation_.Reset(plan_.job.config, *options.initial)
                                      : simulation_.Reset(plan_.job.config);
@@ -213,6 +222,9 @@ absl::Status RunStreamCall::RunCompat() {
 absl::Status RunStreamCall::End() {
   auto features = features_->Finish(simulation_.field());
   if (!features.ok()) return pipeline::ToStatus(features.error());
+  const engine::SimulationConfig& config = plan_.job.config;
+  figures_->Done(config.grid_size * config.grid_size * config.steps);
+  figures_.reset();
   engine::RunResult run;
   run.grid_size = simulation_.grid_size();
   run.seed = *simulation_.config().seed;
@@ -235,7 +247,7 @@ void RunStreamCall::Next() {
     WriteProgress();
   } else if (result_) {
     *response_.mutable_result() = *std::move(result_);
-    StartWriteAndFinish(&response_, grpc::WriteOptions(), grpc::Status::OK);
+    StartWriteAndFinish(&response_, grpc::WriteOptions(), record_->End(absl::OkStatus()));
   } else {
     PushSlice();
   }
@@ -280,15 +292,14 @@ int64_t StreamMemory(const mfn::v1::RunStreamRequest& request, int64_t grid_size
 grpc::ServerWriteReactor<Response>* StartRunStream(CallRunner* calls,
                                                    grpc::CallbackServerContext* context,
                                                    const mfn::v1::RunStreamRequest& request) {
-  std::string caller;
-  const absl::Status admitted =
-      calls->Admit(*context, "mfn.v1.SimulationService/RunStream", &caller);
-  if (!admitted.ok()) return new Refused(admitted);
+  auto [record, admitted] = calls->Admit(context, "mfn.v1.SimulationService/RunStream");
+  if (!admitted.ok()) return new Refused(record.get(), admitted);
   auto plan = MakePlan(request);
-  if (!plan.ok()) return new Refused(plan.status());
+  if (!plan.ok()) return new Refused(record.get(), plan.status());
   auto reservation = calls->memory().Reserve(StreamMemory(request, plan->job.config.grid_size));
-  if (!reservation.ok()) return new Refused(reservation.status());
-  auto* call = new RunStreamCall(calls, *std::move(plan), *std::move(reservation));
+  if (!reservation.ok()) return new Refused(record.get(), reservation.status());
+  auto* call =
+      new RunStreamCall(calls, std::move(record), *std::move(plan), *std::move(reservation));
   call->PushSlice();
   return call;
 }

@@ -18,10 +18,12 @@
 #include "server/rpc/analysis_service.h"
 #include "server/rpc/call_runner.h"
 #include "server/rpc/connector_service.h"
+#include "server/rpc/live_stream.h"
 #include "server/rpc/pipeline_service.h"
 #include "server/rpc/plugin_service.h"
 #include "server/rpc/request_cache.h"
 #include "server/rpc/simulation_service.h"
+#include "server/rpc/status.h"
 
 namespace mfn::rpc {
 namespace {
@@ -70,6 +72,15 @@ absl::Status CheckExposure(const ServerConfig& config) {
                    "api_key_required, or server.tls, or listen on 127.0.0.1"));
 }
 
+CallRunner::Options CallOptions(const ServerConfig& config, Access* access, Clock* clock) {
+  CallRunner::Options options;
+  options.access = access;
+  options.clock = clock;
+  options.simulation_threads = config.max_concurrent_simulations;
+  options.access_log = config.log.access;
+  return options;
+}
+
 // What the gRPC library has to say goes where our own words go.
 void LogGrpc(gpr_log_func_args* args) {
   const LogLevel level = args->severity == GPR_LOG_SEVERITY_ERROR  ? LogLevel::kWarning
@@ -84,14 +95,15 @@ class GrpcServer final : public Server {
       : config_(config),
         access_(config, parts.clock),
         requests_(parts.clock),
-        calls_({&access_, parts.clock, config.max_concurrent_simulations}) {
+        calls_(CallOptions(config, &access_, parts.clock)),
+        streams_(parts.clock) {
     services_.push_back(MakeSimulationService(&calls_));
     services_.push_back(MakeAnalysisService(&calls_));
     services_.push_back(MakePluginService(&calls_, parts.registry));
     services_.push_back(MakeConnectorService(
-        {&calls_, parts.catalogue, parts.registry, &requests_, config.drain_timeout}));
+        {&calls_, parts.catalogue, parts.registry, &requests_, &streams_, config.drain_timeout}));
     services_.push_back(MakePipelineService({&calls_, parts.catalogue, parts.pipelines, parts.store,
-                                             &requests_, config.drain_timeout}));
+                                             &requests_, &streams_, config.drain_timeout}));
   }
 
   ~GrpcServer() override { Shutdown(absl::ZeroDuration()); }
@@ -132,6 +144,8 @@ class GrpcServer final : public Server {
   }
   int port() const override { return absl::StartsWith(config_.listen, "unix:") ? 0 : port_; }
 
+  void Collect(MetricSet* out) const override { calls_.Collect(out); }
+
   void SetHealth(bool serving) override {
     server_->GetHealthCheckService()->SetServingStatus(serving);
   }
@@ -139,6 +153,7 @@ class GrpcServer final : public Server {
   void Shutdown(absl::Duration bound) override {
     if (server_ == nullptr || shut_down_) return;
     shut_down_ = true;
+    streams_.EndAll(Error(absl::StatusCode::kUnavailable, "SERVER_STOPPING", "the server stops"));
     server_->Shutdown(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(bound));
     server_->Wait();
   }
@@ -148,6 +163,7 @@ class GrpcServer final : public Server {
   Access access_;
   RequestCache requests_;
   CallRunner calls_;
+  LiveStreams streams_;
   std::vector<std::unique_ptr<grpc::Service>> services_;
   std::unique_ptr<grpc::Server> server_;  // destroyed before the services
   int port_ = 0;

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/config.h"
+#include "server/base/metric_set.h"
 #include "server/pipeline/pipeline.h"
 #include "server/registry/registry.h"
 #include "server/rpc/catalogue.h"
@@ -39,6 +40,9 @@ class Server {
 
   virtual std::string address() const = 0;  // with the port that is used, "127.0.0.1:50051"
   virtual int port() const = 0;             // 0 for a Unix socket
+
+  // Figures of the calls. Thread-safe.
+  virtual void Collect(MetricSet* out) const = 0;
 
   // What health says from now on (not serving, at first); calls go on either way.
   virtual void SetHealth(bool serving) = 0;
