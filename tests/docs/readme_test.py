@@ -4,7 +4,7 @@
 A ```console block holds lines "$ command" (with \\ continuations), each followed by its output, in
 which "…" stands for anything within a line, and a line of "…" alone for any lines. Commands run in the repository's
 folder against one server with the quickstart's configuration, its address put in place of
-127.0.0.1:50051 and its folder in place of build/quickstart. tests/run itself is not run again from here; its block is checked for
+127.0.0.1:50051 and 127.0.0.1:9464, and its folder in place of build/quickstart. tests/run itself is not run again from here; its block is checked for
 form. Blocks of other languages are checked where a program can: yaml by mfnd --check, c++ by building it as a plugin.
 """
 import os
@@ -46,6 +46,8 @@ def pattern(expected):
 
 def run(command, server, work):
     text = command.replace("127.0.0.1:50051", server.address).replace("build/quickstart", str(work))
+    if "127.0.0.1:9464" in text:
+        text = text.replace("http://127.0.0.1:9464", server.http_address())
     text = text.replace("build/release", os.path.relpath(BUILD, ROOT))
     text = re.sub(r"^deploy/quickstart\b", "deploy/quickstart --port 0", text)
     path = "%s:%s" % (ROOT / "build/deps/bin", os.environ["PATH"])
@@ -58,7 +60,8 @@ def test_console_blocks():
     work = pathlib.Path(tempfile.mkdtemp(prefix="mfnd-readme-"))
     for name in ("inbox", "outbox"):
         (work / name).mkdir()
-    env = {"MFN_QUICKSTART_DIR": str(work), "MFN_QUICKSTART_LISTEN": "127.0.0.1:0", "MFN_PLUGIN_DIR": str(PLUGINS)}
+    env = {"MFN_QUICKSTART_DIR": str(work), "MFN_QUICKSTART_LISTEN": "127.0.0.1:0",
+           "MFN_QUICKSTART_HTTP": "127.0.0.1:0", "MFN_PLUGIN_DIR": str(PLUGINS)}
     seen = 0
     try:
         with Mfnd((ROOT / "deploy/quickstart.yaml").read_text(), env=env) as server:

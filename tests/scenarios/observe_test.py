@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """What an operator sees of a running mfnd: metrics, health, logs."""
+import base64
 import collections
+import contextlib
 import json
 import re
+import subprocess
 import sys
 
-from mfnd import Mfnd, drop, run_tests, wait_until
+from mfnd import GRPCURL, Mfnd, RpcError, drop, run_tests, wait_until
 
 CONFIG = """
 server: {listen: "127.0.0.1:0", http: {listen: "127.0.0.1:0"}, state_dir: "{dir}/state", plugin_dirs: ["{plugins}"]}
@@ -179,6 +182,162 @@ def test_metrics_want_a_key_where_calls_do():
         assert server.http("/metrics", {"x-api-key": "open-sesame"})[0] == 200
         assert server.http("/metrics", {"authorization": "Bearer open-sesame"})[0] == 200
         assert server.http("/readyz")[0] == 200
+
+
+def log_lines(server):
+    """Every log line, parsed; the two lines that say where it listens are not log lines."""
+    return [json.loads(line) for line in server.log().splitlines() if not line.startswith("mfnd ")]
+
+
+def test_log_lines_are_json_and_name_their_request():
+    with Mfnd(CONFIG, env={"MFN_LOG_LEVEL": "debug"}) as server:
+        run = "mfn.v1.SimulationService/Run"
+        trace = "0af7651916cd43dd8448eb211c80319c"
+        server.call(run, {"seed": 1}, ["x-request-id: mine-1", "traceparent: 00-%s-b7ad6b7169203331-01" % trace])
+        server.call(run, {"seed": 1}, ["x-request-id: no good"])
+        with contextlib.suppress(RpcError):
+            server.call(run, {"grid_size": 1}, ["x-request-id: mine-2"])
+        shown = subprocess.run([GRPCURL, "-plaintext", "-v", "-H", "x-request-id: mine-3", "-d", '{"seed": 2}',
+                                server.address, run], capture_output=True, text=True).stdout
+        assert "x-request-id: mine-3" in shown.split("Response contents")[0].split("Response headers")[1], shown
+        lines = {line["request_id"]: line for line in log_lines(server) if line["component"] == "access"}
+        assert lines["mine-1"]["code"] == "OK" and lines["mine-1"]["method"] == run, lines
+        assert lines["mine-1"]["trace_id"] == trace and float(lines["mine-1"]["duration_ms"]) > 0
+        assert lines["mine-1"]["peer"].startswith("ipv4:127.0.0.1:"), lines
+        assert lines["mine-2"]["code"] == "INVALID_ARGUMENT", lines
+        assert "no good" not in lines
+        made = [i for i in lines if re.fullmatch("[0-9a-f]{16}", i)]
+        assert made, lines
+        families = scrape(server)
+        assert value(families, "mfn_rpc_calls_total", method=run, code="OK") == 3
+        assert value(families, "mfn_rpc_calls_total", method=run, code="INVALID_ARGUMENT") == 1
+        assert total(families, "mfn_rpc_active_calls") == 0
+        assert families["mfn_rpc_duration_seconds"]["samples"][("mfn_rpc_duration_seconds_count", (("method", run),))] == 4
+        assert value(families, "mfn_engine_runs_total", outcome="success") == 3
+        assert value(families, "mfn_engine_cell_steps_total") == 3 * 64**3
+        lint(families)
+
+
+class Stream:
+    """A server stream of grpcurl's, read message by message."""
+
+    def __init__(self, server, method, request):
+        self.process = subprocess.Popen(
+            [GRPCURL, "-plaintext", "-emit-defaults", "-d", json.dumps(request), server.address, method],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def next(self):
+        """The next message, or None at the end."""
+        text = ""
+        for line in self.process.stdout:
+            text += line
+            with contextlib.suppress(ValueError):
+                return json.loads(text)
+        return None
+
+    def until(self, condition):
+        """Reads on to the first message for which it holds."""
+        while True:
+            message = self.next()
+            assert message is not None, self.process.stderr.read()
+            if condition(message):
+                return message
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait()
+
+
+WATCH = "mfn.v1.PipelineService/WatchPipeline"
+TAP = "mfn.v1.ConnectorService/TapConnector"
+SPARE = CONFIG.replace("publishers:", """  - {name: spare, connector_type: file, config_data: {path: "{dir}/spare", mode: watch, afterwards: delete}}
+publishers:""")
+
+
+def refused(server, method, request, *words):
+    try:
+        server.call(method, request)
+    except RpcError as error:
+        for word in words:
+            assert word in str(error), error
+        return
+    raise AssertionError("%s accepted %s" % (method, request))
+
+
+def test_watch_tells_the_figures_changes_of_state_and_the_end():
+    with Mfnd(SPARE) as server:
+        (server.dir / "in").mkdir()
+        (server.dir / "spare").mkdir()
+        refused(server, WATCH, {"name": "pipelines/none"}, "NotFound", "PIPELINE_NOT_FOUND")
+        refused(server, WATCH, {"name": "pipelines/main", "interval": "0.05s"}, "InvalidArgument", "interval")
+        with Stream(server, WATCH, {"name": "pipelines/main", "interval": "0.1s"}) as often:
+            assert often.next()["status"]["conservation"]["received"] == "0"
+            fill(server, 20, 0)
+            done = often.until(lambda m: m["status"]["conservation"]["delivered"] == "20")["status"]["conservation"]
+            check_books({k: int(v) for k, v in done.items() if k != "dropped_by_cause"})
+        server.call("mfn.v1.PipelineService/CreatePipeline", {
+            "pipeline_id": "mine", "pipeline": {"source": "spare", "sinks": [{"publisher": "outbox"}]}})
+        # With the longest interval only changes are told.
+        with Stream(server, WATCH, {"name": "pipelines/mine", "interval": "60s"}) as rare:
+            rare.until(lambda m: m["status"]["state"] == "STATE_RUNNING")
+            server.call("mfn.v1.PipelineService/PausePipeline", {"name": "pipelines/mine"})
+            rare.until(lambda m: m["status"]["state"] == "STATE_PAUSED")
+            server.call("mfn.v1.PipelineService/DeletePipeline", {"name": "pipelines/mine"})
+            while rare.next() is not None:
+                pass
+            assert rare.process.wait(10) == 0, rare.process.stderr.read()
+        with Stream(server, WATCH, {"name": "pipelines/main"}) as last:
+            last.next()
+            server.process.terminate()
+            while last.next() is not None:
+                pass
+            assert "Unavailable" in last.process.stderr.read()
+        assert server.process.wait(20) == 0
+
+
+def test_tap_shows_the_records_that_were_asked_for():
+    with Mfnd(CONFIG) as server:
+        (server.dir / "in").mkdir()
+        refused(server, TAP, {"name": "connectors/none"}, "NotFound")
+        refused(server, TAP, {"name": "connectors/inbox", "sample_ratio": 0}, "InvalidArgument", "sample_ratio")
+        wanted = base64.b64encode(b'"good-1').decode()
+        out = {"name": "connectors/outbox", "payload_contains": wanted, "max_records": 3, "max_payload_bytes": 20}
+        with Stream(server, TAP, out) as tap, Stream(server, TAP, {"name": "connectors/inbox"}) as all_in:
+            assert tap.next()["records"] == [] and all_in.next()["records"] == []
+            fill(server, 15, 1)
+            records = []
+            while (message := tap.next()) is not None:
+                records += message["records"]
+            assert tap.process.wait(10) == 0, tap.process.stderr.read()
+            assert len(records) == 3, records
+            for one in records:
+                assert one["direction"] == "DIRECTION_OUT" and one["outcome"] == "OK", one
+                assert one["truncated"] and int(one["payload_size"]) > 20, one
+                assert len(base64.b64decode(one["record"]["payload"])) == 20, one
+                assert one["record"]["attributes"]["content-type"] == "application/json", one
+            seen = []
+            while len(seen) < 16:
+                seen += all_in.next()["records"]
+            assert all(one["direction"] == "DIRECTION_IN" and not one["truncated"] for one in seen), seen
+            payloads = {json.loads(base64.b64decode(one["record"]["payload"]))["request_id"] for one in seen}
+            assert payloads == {"good-%d" % k for k in range(15)} | {"bad-0"}, payloads
+
+
+def test_taps_are_few():
+    with Mfnd(CONFIG) as server, contextlib.ExitStack() as stack:
+        for _ in range(16):
+            tap = stack.enter_context(Stream(server, TAP, {"name": "connectors/inbox"}))
+            assert tap.next()["records"] == []
+        refused(server, TAP, {"name": "connectors/inbox"}, "ResourceExhausted", "TOO_MANY_STREAMS")
+        tap.process.kill()
+
+        def free():
+            with Stream(server, TAP, {"name": "connectors/inbox", "max_duration": "0.1s"}) as one:
+                return one.next() is not None
+        wait_until(free, "a place after one reader is gone")
 
 
 if __name__ == "__main__":

@@ -73,11 +73,14 @@ class Mfnd:
     def log(self):
         return self.log_path.read_text(errors="replace")
 
-    def http(self, path, headers=None):
-        """GET from the HTTP listener of server.http; returns (status, text)."""
+    def http_address(self):
+        """Of server.http, as mfnd prints it: "http://127.0.0.1:9464"."""
         wait_until(lambda: "metrics and health on http://" in self.log(), "the HTTP address")
-        address = self.log().rsplit("metrics and health on ", 1)[1].split()[0]
-        request = urllib.request.Request(address + path, headers=headers or {})
+        return self.log().rsplit("metrics and health on ", 1)[1].split()[0]
+
+    def http(self, path, headers=None):
+        """GET from there; returns (status, text)."""
+        request = urllib.request.Request(self.http_address() + path, headers=headers or {})
         try:
             with urllib.request.urlopen(request, timeout=30) as reply:
                 return reply.status, reply.read().decode()
