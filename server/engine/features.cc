@@ -74,6 +74,14 @@ Expected<void> AddStructure(std::span<const double> v, int64_t n, const FeatureC
   return {};
 }
 
+// The pairwise sum of `count` leaves, a power of two; overwrites them.
+double TreeOfLeaves(double* sums, size_t count) {
+  for (; count > 1; count /= 2) {
+    for (size_t k = 0; k < count / 2; ++k) sums[k] = sums[2 * k] + sums[2 * k + 1];
+  }
+  return sums[0];
+}
+
 }  // namespace
 
 std::array<double, kFeatureCount> Features::ToArray() const {
@@ -114,8 +122,9 @@ Expected<void> FeatureAccumulator::Reset(int64_t grid_size, const FeatureConfig&
   config_ = config;
   grid_size_ = grid_size;
   cells_ = static_cast<size_t>(grid_size * grid_size);
-  blocks_fit_ = cells_ % kSumLeaf == 0;
-  last_mv_.resize(cells_);
+  // Then what a chunk leaves over is half a chunk, whose leaves are blocks as well.
+  keeps_changes_ = cells_ % (kSumChunk / 2) != 0;
+  mv_.resize(cells_);
   // What is pending is less than a chunk; with room for another, it rarely has to be moved.
   changes_.resize(cells_ + 2 * kSumChunk);
   leaf_sums_.resize(changes_.size() / kSumLeaf + 1);
@@ -132,18 +141,23 @@ Expected<void> FeatureAccumulator::AddFrame(std::span<const double> frame_v) {
                                         " values, must have " + std::to_string(cells_) +
                                         " (grid_size " + std::to_string(grid_size_) + " squared)");
   }
-  Advance(frame_v.data(), cells_);
+  last_v_.resize(cells_);
+  Advance(last_v_.data(), frame_v.data(), cells_, nullptr);
+  std::copy(frame_v.begin(), frame_v.end(), last_v_.begin());
   return {};
 }
 
-void FeatureAccumulator::Advance(const double* frame_v, size_t ready) {
+void FeatureAccumulator::Advance(const double* before, const double* frame_v, size_t ready,
+                                 const Cell* changed) {
   if (at_ == 0) BeginFrame();
-  const size_t blocks = ready / kSumLeaf - at_ / kSumLeaf;
-  double* change = changes_.data() + frame_at_ + at_;
-  AddFrameBlocks(frame_v + at_, blocks, frames_ == 0, last_mv_.data() + at_, change,
-                 leaf_sums_.data() + (frame_at_ + at_) / kSumLeaf, &sums_);
-  at_ += blocks * kSumLeaf;
-  if (ready == cells_) EndFrame(frame_v);
+  const Pair pair = {before, frame_v, frames_ > 0 ? changed : nullptr};
+  const size_t end = ready / kSumLeaf * kSumLeaf;
+  if (pair.changed != nullptr && pair.changed->index >= at_ && pair.changed->index < end) {
+    AddBlocks(pair, pair.changed->index / kSumLeaf * kSumLeaf);
+    AddBlockWithChangedCell(pair);
+  }
+  AddBlocks(pair, end);
+  if (ready == cells_) EndFrame(pair);
 }
 
 void FeatureAccumulator::BeginFrame() {
@@ -151,48 +165,76 @@ void FeatureAccumulator::BeginFrame() {
   if (pending_ == frame_at_) pending_ = frame_at_ = 0;
   if (frame_at_ + cells_ <= changes_.size()) return;
   const size_t rest = frame_at_ - pending_;
-  std::copy_n(changes_.begin() + static_cast<std::ptrdiff_t>(pending_), rest, changes_.begin());
-  std::copy_n(leaf_sums_.begin() + static_cast<std::ptrdiff_t>(pending_ / kSumLeaf),
-              rest / kSumLeaf, leaf_sums_.begin());
+  if (keeps_changes_) {
+    std::copy_n(changes_.begin() + static_cast<std::ptrdiff_t>(pending_), rest, changes_.begin());
+  } else {
+    std::copy_n(leaf_sums_.begin() + static_cast<std::ptrdiff_t>(pending_ / kSumLeaf),
+                rest / kSumLeaf, leaf_sums_.begin());
+  }
   pending_ = 0;
   frame_at_ = rest;
 }
 
-void FeatureAccumulator::EndFrame(const double* frame_v) {
+void FeatureAccumulator::AddBlocks(const Pair& pair, size_t end) {
+  if (end <= at_) return;
+  const size_t place = frame_at_ + at_;
+  AddFrameBlocks(frames_ > 0 ? pair.before + at_ : nullptr, pair.after + at_,
+                 (end - at_) / kSumLeaf, keeps_changes_ ? changes_.data() + place : nullptr,
+                 leaf_sums_.data() + place / kSumLeaf, &sums_);
+  at_ = end;
+}
+
+void FeatureAccumulator::AddBlockWithChangedCell(const Pair& pair) {
+  alignas(kCacheLine) double before[kSumLeaf];
+  for (size_t k = 0; k < kSumLeaf; ++k) before[k] = pair.Before(at_ + k);
+  const size_t place = frame_at_ + at_;
+  AddFrameBlocks(before, pair.after + at_, 1, keeps_changes_ ? changes_.data() + place : nullptr,
+                 leaf_sums_.data() + place / kSumLeaf, &sums_);
+  at_ += kSumLeaf;
+}
+
+void FeatureAccumulator::EndFrame(const Pair& pair) {
   const size_t block_cells = at_;
-  AddTail(frame_v);
+  AddTail(pair);
   AddEnergy();
   if (frames_ > 0) {
-    if (!stable_at_) ScanStability(block_cells);
-    AddChanges();
+    if (!stable_at_) ScanStability(pair, block_cells);
+    AddChanges(pair);
   }
   at_ = 0;
   ++frames_;
 }
 
 // The cells after the last whole block.
-void FeatureAccumulator::AddTail(const double* frame_v) {
+void FeatureAccumulator::AddTail(const Pair& pair) {
   for (; at_ < cells_; ++at_) {
-    const double h = frame_v[at_] * kMvPerV;
-    const double change = std::fabs(h - last_mv_[at_]);
-    last_mv_[at_] = h;
+    const double h = pair.after[at_] * kMvPerV;
     sums_.energy[at_ % 8] += h * h;
     if (frames_ == 0) continue;
+    const double change = std::fabs(h - pair.Before(at_) * kMvPerV);
     changes_[frame_at_ + at_] = change;
     change_max_ = MaxOrNan(change_max_, change);
   }
 }
 
-// The largest change of a frame is looked for only where a group's sum shows that there may be a
-// new one, or something is not finite: that is rare after the first frames.
-void FeatureAccumulator::AddChanges() {
-  const double* change = changes_.data() + frame_at_;
+// The changes of the current frame, computed once more if they were not kept.
+std::span<const double> FeatureAccumulator::ChangesOf(const Pair& pair) {
+  if (keeps_changes_) return {changes_.data() + frame_at_, cells_};
+  for (size_t k = 0; k < cells_; ++k) {
+    changes_[k] = std::fabs(pair.after[k] * kMvPerV - pair.before[k] * kMvPerV);
+  }
+  if (pair.changed != nullptr) {
+    const size_t k = pair.changed->index;
+    changes_[k] = std::fabs(pair.after[k] * kMvPerV - pair.changed->volt * kMvPerV);
+  }
+  return {changes_.data(), cells_};
+}
+
+void FeatureAccumulator::AddChanges(const Pair& pair) {
+  change_max_ = MaxOrNan(change_max_, *std::max_element(sums_.largest, sums_.largest + 8));
   const double total = std::accumulate(sums_.group_sum, sums_.group_sum + 8, 0.0);
-  const double largest = *std::max_element(sums_.group_max, sums_.group_max + 8);
   if (!std::isfinite(total)) {
-    for (size_t k = 0; k < cells_; ++k) change_max_ = MaxOrNan(change_max_, change[k]);
-  } else if (largest > change_max_) {
-    change_max_ = std::max(change_max_, RangeOf(change, cells_).max);
+    for (double change : ChangesOf(pair)) change_max_ = MaxOrNan(change_max_, change);
   }
   frame_at_ += cells_;
   SumFullChunks();
@@ -201,16 +243,11 @@ void FeatureAccumulator::AddChanges() {
 // dV_mean is one flat mean over all changes: its chunks of 8192 do not stop at a frame's end.
 void FeatureAccumulator::SumFullChunks() {
   for (; frame_at_ - pending_ >= kSumChunk; pending_ += kSumChunk) {
-    if (!blocks_fit_) {
+    if (keeps_changes_) {
       change_sum_ += SumVectors(changes_.data() + pending_, kSumChunk);
       continue;
     }
-    // The leaves are known; a chunk is a full binary tree of them.
-    double* sums = leaf_sums_.data() + pending_ / kSumLeaf;
-    for (size_t width = kSumChunk / kSumLeaf; width > 1; width /= 2) {
-      for (size_t k = 0; k < width / 2; ++k) sums[k] = sums[2 * k] + sums[2 * k + 1];
-    }
-    change_sum_ += sums[0];
+    change_sum_ += TreeOfLeaves(leaf_sums_.data() + pending_ / kSumLeaf, kSumChunk / kSumLeaf);
   }
 }
 
@@ -227,9 +264,8 @@ bool FeatureAccumulator::CertainlyUnstable(size_t block_cells) const {
 }
 
 // Section 5.3: the spatial deviation of the change must stay small for a whole window.
-void FeatureAccumulator::ScanStability(size_t block_cells) {
-  const std::span<const double> change(changes_.data() + frame_at_, cells_);
-  if (CertainlyUnstable(block_cells) || !(Std(change) < config_.stability_threshold_mv)) {
+void FeatureAccumulator::ScanStability(const Pair& pair, size_t block_cells) {
+  if (CertainlyUnstable(block_cells) || !(Std(ChangesOf(pair)) < config_.stability_threshold_mv)) {
     stable_run_ = 0;
     return;
   }
@@ -248,23 +284,29 @@ void FeatureAccumulator::AddEnergy() {
   if (frames_ > 0) energy_covariance_ += t_from_mean * (energy - energy_mean_);
 }
 
-Expected<Features> FeatureAccumulator::Finish(std::span<const double> last_frame_v) const {
+Expected<Features> FeatureAccumulator::Finish(std::span<const double> last_frame_v) {
   if (frames_ == 0) return InvalidArgument("field", "features need at least one frame");
+  std::transform(last_frame_v.begin(), last_frame_v.end(), mv_.begin(),
+                 [](double v) { return v * kMvPerV; });
   Features f;
-  const FieldStatisticsMv statistics = StatisticsMv(last_mv_);
+  const FieldStatisticsMv statistics = StatisticsMv(mv_);
   f.v_min = statistics.min;
   f.v_max = statistics.max;
   f.v_mean = statistics.mean;
   f.v_std = statistics.std;
-  AddMoments(last_mv_, f);
+  AddMoments(mv_, f);
   if (auto added = AddStructure(last_frame_v, grid_size_, config_, f); !added.ok()) {
     return added.error();
   }
   if (frames_ < 2) return f;
   const double changes = static_cast<double>(frames_ - 1) * static_cast<double>(cells_);
   double change_sum = change_sum_;
-  if (frame_at_ > pending_) {
-    change_sum += SumVectors(changes_.data() + pending_, frame_at_ - pending_);
+  if (const size_t rest = frame_at_ - pending_; rest > 0) {
+    std::vector<double> leaves(
+        leaf_sums_.begin() + static_cast<std::ptrdiff_t>(pending_ / kSumLeaf),
+        leaf_sums_.begin() + static_cast<std::ptrdiff_t>((pending_ + rest) / kSumLeaf));
+    change_sum += keeps_changes_ ? SumVectors(changes_.data() + pending_, rest)
+                                 : TreeOfLeaves(leaves.data(), leaves.size());
   }
   f.dv_mean = change_sum / changes;
   f.dv_max = change_max_;

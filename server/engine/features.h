@@ -102,39 +102,62 @@ class FeatureAccumulator {
   Expected<void> AddFrame(std::span<const double> frame_v);
 
   // The same piece by piece, while the frame is written: its first `ready` values are final, and
-  // `ready` never falls. The frame ends with the call in which it reaches N * N.
-  void Advance(const double* frame_v, size_t ready);
+  // `ready` never falls. The frame ends with the call in which it reaches N * N. `before` is the
+  // last frame added, which must still be there, but for one cell that was changed since:
+  // `changed`, unless null, has what it was. Not to be mixed with AddFrame.
+  struct Cell {
+    size_t index;
+    double volt;
+  };
+  void Advance(const double* before, const double* frame_v, size_t ready, const Cell* changed);
 
   // The features of all frames so far; static ones are those of the last frame, which is given
   // again. kInvalidArgument if there was no frame. More frames may follow.
-  Expected<Features> Finish(std::span<const double> last_frame_v) const;
+  Expected<Features> Finish(std::span<const double> last_frame_v);
 
   int64_t frames() const { return frames_; }
 
  private:
+  // The frame that is being added, and the one before.
+  struct Pair {
+    const double* before;
+    const double* after;
+    const Cell* changed;
+
+    double Before(size_t k) const {
+      return changed != nullptr && changed->index == k ? changed->volt : before[k];
+    }
+  };
+
   void BeginFrame();
-  void EndFrame(const double* frame_v);
-  void AddTail(const double* frame_v);
-  void AddChanges();
+  void AddBlocks(const Pair& pair, size_t end);
+  void AddBlockWithChangedCell(const Pair& pair);
+  void EndFrame(const Pair& pair);
+  void AddTail(const Pair& pair);
+  void AddChanges(const Pair& pair);
   void SumFullChunks();
+  std::span<const double> ChangesOf(const Pair& pair);
   bool CertainlyUnstable(size_t block_cells) const;
-  void ScanStability(size_t block_cells);
+  void ScanStability(const Pair& pair, size_t block_cells);
   void AddEnergy();
 
   FeatureConfig config_;
   int64_t grid_size_ = 0;
   size_t cells_ = 0;
   int64_t frames_ = 0;
-  size_t at_ = 0;                  // cells of the current frame that were taken in
-  AlignedVector<double> last_mv_;  // H: the last frame, mV; up to at_ that of the current one
-  // |H(t+1) - H(t)|, mV: what no chunk of the sum has taken yet, then those of the current frame.
-  AlignedVector<double> changes_;
-  std::vector<double> leaf_sums_;  // of changes_, 128 by 128; see blocks_fit_
-  bool blocks_fit_ = false;        // a frame is whole blocks, so that they are leaves of the sum
-  size_t pending_ = 0;             // where in changes_ the next chunk of the sum begins
-  size_t frame_at_ = 0;            // where in changes_ the current frame begins
-  FrameSums sums_;                 // of the current frame
-  double change_sum_ = 0.0;        // full chunks, which run across frame borders
+  size_t at_ = 0;                 // cells of the current frame that were taken in
+  AlignedVector<double> last_v_;  // the last frame that AddFrame was given
+  AlignedVector<double> mv_;      // the last frame in mV, for Finish
+  // |H(t+1) - H(t)|, mV, and the sums of 128 each. A frame of whole half chunks needs the sums
+  // only.
+  bool keeps_changes_ = false;
+  AlignedVector<double>
+      changes_;  // what no chunk of the sum has taken yet, then the current frame's
+  std::vector<double> leaf_sums_;
+  size_t pending_ = 0;       // where in changes_ the next chunk of the sum begins
+  size_t frame_at_ = 0;      // where in changes_ the current frame begins
+  FrameSums sums_;           // of the current frame
+  double change_sum_ = 0.0;  // full chunks, which run across frame borders
   double change_max_ = 0.0;
   int64_t stable_run_ = 0;
   std::optional<int64_t> stable_at_;

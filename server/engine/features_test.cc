@@ -39,19 +39,46 @@ TEST(FeaturesTest, GoldenFields) {
   }
 }
 
-// 5 x 5 frames: 25 does not divide 8192, so the chunks of the sum run across frame borders.
-TEST(FeaturesTest, MeanChangeIsTheFlatMeanOverAllFrames) {
-  constexpr size_t kCells = 25;
-  constexpr size_t kFrames = 1000;
-  const std::vector<double> v = RandomFrames(1, kFrames * kCells);
-  std::vector<double> changes;
-  for (size_t k = kCells; k < v.size(); ++k) {
-    changes.push_back(std::fabs(v[k] * 1000.0 - v[k - kCells] * 1000.0));
+// Sides whose frames are parts of chunks, whole half chunks, or share no divisor with a chunk.
+TEST(FeaturesTest, MeanAndLargestChangeAreThoseOfAllFramesInOneArray) {
+  for (size_t n : {5, 16, 48, 64, 72, 128}) {
+    const size_t cells = n * n;
+    const size_t frames = std::max<size_t>(4, 20'000 / cells);
+    const std::vector<double> v = RandomFrames(n, frames * cells);
+    std::vector<double> changes;
+    for (size_t k = cells; k < v.size(); ++k) {
+      changes.push_back(std::fabs(v[k] * 1000.0 - v[k - cells] * 1000.0));
+    }
+    const auto features = ExtractFeatures(v, static_cast<int64_t>(frames), static_cast<int64_t>(n));
+    ASSERT_TRUE(features.ok());
+    EXPECT_EQ(features->dv_mean, Mean(changes)) << n;
+    EXPECT_EQ(features->dv_max, *std::max_element(changes.begin(), changes.end())) << n;
   }
-  const auto features = ExtractFeatures(v, kFrames, 5);
-  ASSERT_TRUE(features.ok());
-  EXPECT_EQ(features->dv_mean, Mean(changes));
-  EXPECT_EQ(features->dv_max, *std::max_element(changes.begin(), changes.end()));
+}
+
+// Changes whose deviation lies just below and just above the threshold, the same in every cell of a
+// group but not in every group, or in every group but not in every cell.
+TEST(FeaturesTest, StabilityIsDecidedByTheExactDeviation) {
+  for (size_t n : {64, 72}) {
+    for (bool by_group : {false, true}) {
+      for (double factor : {0.999, 1.001}) {
+        std::vector<double> v;
+        for (size_t t = 0; t < 12; ++t) {
+          for (size_t k = 0; k < n * n; ++k) {
+            const bool high = by_group ? (k / 128) % 2 == 0 : k % 2 == 0;
+            v.push_back(-0.07 + static_cast<double>(t) * (high ? 1e-5 : 1e-5 + 2e-6 * factor));
+          }
+        }
+        std::vector<double> change;
+        for (size_t k = 0; k < n * n; ++k) {
+          change.push_back(std::fabs(v[n * n + k] * 1000.0 - v[k] * 1000.0));
+        }
+        const auto features = ExtractFeatures(v, 12, static_cast<int64_t>(n));
+        ASSERT_TRUE(features.ok());
+        EXPECT_EQ(features->t_stable, Std(change) < 0.001 ? 1 : 12) << n << by_group << factor;
+      }
+    }
+  }
 }
 
 TEST(FeaturesTest, EnergyTrendIsTheLeastSquaresSlope) {

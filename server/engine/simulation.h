@@ -92,7 +92,8 @@ class Simulation {
   // Up to `steps` steps; returns how many were done in this call (fewer if the observer ended it).
   // Either function may be empty. On kCancelled the state is that after the last full step, and
   // stepping may go on.
-  // `features`, unless null, takes in every frame before the observer sees it.
+  // `features`, unless null, takes in every frame before the observer sees it; the steps of several
+  // calls must follow each other.
   Expected<int64_t> Run(int64_t steps, const StepObserver& observer = {},
                         const CancelCheck& cancel = {}, FeatureAccumulator* features = nullptr);
 

@@ -105,6 +105,8 @@ void Stepper<T>::FillBlock(const KernelParams& params, size_t first, size_t end,
 template <typename T>
 StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spike>& spike,
                             Generator& generator, FeatureAccumulator* features) {
+  const size_t spiked = spike ? spike->row * n_ + spike->column : 0;
+  const FeatureAccumulator::Cell unspiked = {spiked, static_cast<double>(now_.field[spiked])};
   AddSpike(spike);
   const bool finite = IsFinite(params);
   StepCounts counts;
@@ -123,7 +125,9 @@ StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spik
       AddNoiseAndClamp(noise.size(), noise.data(), next_.field + first * n_, &counts);
     }
     if constexpr (std::is_same_v<T, double>) {
-      if (features != nullptr) features->Advance(next_.field, end * n_);
+      if (features != nullptr) {
+        features->Advance(now_.field, next_.field, end * n_, spike ? &unspiked : nullptr);
+      }
     }
   }
   std::swap(now_.field, next_.field);

@@ -154,14 +154,14 @@ Range RangeOfValues(const double* a, size_t n) {
 
 // The lanes of a FrameSums while they are in registers.
 struct Totals {
-  V energy[kParts], sum[kParts], square[kParts], max[kParts];
+  V energy[kParts], sum[kParts], square[kParts], largest[kParts];
 
   explicit Totals(const FrameSums& from) {
     for (size_t q = 0; q < kParts; ++q) {
       energy[q] = hn::LoadU(Wide(), from.energy + q * kLanes);
       sum[q] = hn::LoadU(Wide(), from.group_sum + q * kLanes);
       square[q] = hn::LoadU(Wide(), from.group_square + q * kLanes);
-      max[q] = hn::LoadU(Wide(), from.group_max + q * kLanes);
+      largest[q] = hn::LoadU(Wide(), from.largest + q * kLanes);
     }
   }
 
@@ -170,29 +170,17 @@ struct Totals {
       hn::StoreU(energy[q], Wide(), to->energy + q * kLanes);
       hn::StoreU(sum[q], Wide(), to->group_sum + q * kLanes);
       hn::StoreU(square[q], Wide(), to->group_square + q * kLanes);
-      hn::StoreU(max[q], Wide(), to->group_max + q * kLanes);
+      hn::StoreU(largest[q], Wide(), to->largest + q * kLanes);
     }
   }
 };
 
-void FirstBlock(const double* v, double* mv, Totals* totals) {
-  const Wide d;
-  const V scale = hn::Set(d, 1000.0);
-  V energy[kParts];
-  for (V& e : energy) e = hn::Zero(d);
-  for (size_t k = 0; k < kSumLeaf; k += 8) {
-    for (size_t q = 0; q < kParts; ++q) {
-      const size_t at = k + q * kLanes;
-      const V h = hn::Mul(hn::LoadU(d, v + at), scale);
-      hn::StoreU(h, d, mv + at);
-      energy[q] = hn::Add(energy[q], hn::Mul(h, h));
-    }
-  }
-  for (size_t q = 0; q < kParts; ++q) totals->energy[q] = hn::Add(totals->energy[q], energy[q]);
-}
+enum class Changes { kNone, kSummed, kKept };
 
 // Returns the pairwise sum of the changes.
-HWY_INLINE double ChangeBlock(const double* v, double* mv, double* change, Totals* totals) {
+template <Changes kChanges>
+HWY_INLINE double AddBlock(const double* before, const double* after, double* change,
+                           Totals* totals) {
   const Wide d;
   const V scale = hn::Set(d, 1000.0);
   V energy[kParts], sum[kParts];
@@ -200,35 +188,46 @@ HWY_INLINE double ChangeBlock(const double* v, double* mv, double* change, Total
   for (size_t k = 0; k < kSumLeaf; k += 8) {
     for (size_t q = 0; q < kParts; ++q) {
       const size_t at = k + q * kLanes;
-      const V h = hn::Mul(hn::LoadU(d, v + at), scale);
-      const V moved = hn::Abs(hn::Sub(h, hn::LoadU(d, mv + at)));
-      hn::StoreU(h, d, mv + at);
-      hn::StoreU(moved, d, change + at);
-      sum[q] = hn::Add(sum[q], moved);
+      const V h = hn::Mul(hn::LoadU(d, after + at), scale);
       energy[q] = hn::Add(energy[q], hn::Mul(h, h));
+      if constexpr (kChanges != Changes::kNone) {
+        const V moved = hn::Abs(hn::Sub(h, hn::Mul(hn::LoadU(d, before + at), scale)));
+        sum[q] = hn::Add(sum[q], moved);
+        totals->largest[q] = hn::Max(totals->largest[q], moved);
+        if constexpr (kChanges == Changes::kKept) hn::StoreU(moved, d, change + at);
+      }
     }
   }
   for (size_t q = 0; q < kParts; ++q) {
     totals->energy[q] = hn::Add(totals->energy[q], energy[q]);
     totals->sum[q] = hn::Add(totals->sum[q], sum[q]);
     totals->square[q] = hn::Add(totals->square[q], hn::Mul(sum[q], sum[q]));
-    totals->max[q] = hn::Max(totals->max[q], sum[q]);
   }
   return TreeOf(sum);
 }
 
-void AddBlocks(const double* v, size_t blocks, bool first, double* mv, double* change,
-               double* leaf_sums, FrameSums* sums) {
+template <Changes kChanges>
+void AddBlocksOf(const double* before, const double* after, size_t blocks, double* change,
+                 double* leaf_sums, FrameSums* sums) {
   Totals totals(*sums);
   for (size_t b = 0; b < blocks; ++b) {
     const size_t at = b * kSumLeaf;
-    if (first) {
-      FirstBlock(v + at, mv + at, &totals);
-    } else {
-      leaf_sums[b] = ChangeBlock(v + at, mv + at, change + at, &totals);
-    }
+    const double sum = AddBlock<kChanges>(
+        before + at, after + at, kChanges == Changes::kKept ? change + at : nullptr, &totals);
+    if (kChanges != Changes::kNone) leaf_sums[b] = sum;
   }
   totals.StoreTo(sums);
+}
+
+void AddBlocks(const double* before, const double* after, size_t blocks, double* change,
+               double* leaf_sums, FrameSums* sums) {
+  if (before == nullptr) {
+    AddBlocksOf<Changes::kNone>(after, after, blocks, nullptr, leaf_sums, sums);
+  } else if (change == nullptr) {
+    AddBlocksOf<Changes::kSummed>(before, after, blocks, nullptr, leaf_sums, sums);
+  } else {
+    AddBlocksOf<Changes::kKept>(before, after, blocks, change, leaf_sums, sums);
+  }
 }
 
 void BitsOfAbove(const double* a, size_t n, double threshold, uint64_t* words) {
@@ -275,9 +274,9 @@ CentralSums SumCentralPowers(const double* a, size_t n, double mean) {
 
 Range RangeOf(const double* a, size_t n) { return HWY_DYNAMIC_DISPATCH(RangeOfValues)(a, n); }
 
-void AddFrameBlocks(const double* v, size_t blocks, bool first, double* mv, double* change,
+void AddFrameBlocks(const double* before, const double* after, size_t blocks, double* change,
                     double* leaf_sums, FrameSums* sums) {
-  HWY_DYNAMIC_DISPATCH(AddBlocks)(v, blocks, first, mv, change, leaf_sums, sums);
+  HWY_DYNAMIC_DISPATCH(AddBlocks)(before, after, blocks, change, leaf_sums, sums);
 }
 
 void BitsAbove(const double* a, size_t n, double threshold, uint64_t* words) {

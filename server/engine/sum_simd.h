@@ -32,17 +32,18 @@ Range RangeOf(const double* a, size_t n);
 
 // What a frame's blocks of 128 cells add up to; eight lanes each, cell k in lane k mod 8.
 struct FrameSums {
-  double energy[8] = {};  // h * h, mV^2
-  // Of |change|, mV, in groups of 16: one lane of one block.
+  double energy[8] = {};   // h * h, mV^2
+  double largest[8] = {};  // |change|, mV; a NaN may be missed, but group_sum shows it
+  // Of |change| in groups of 16: one lane of one block.
   double group_sum[8] = {};     // sum over groups of their sums
   double group_square[8] = {};  // of their squares
-  double group_max[8] = {};     // the largest sum; no change is larger
 };
 
-// One pass over `blocks` blocks of 128 cells. h = v * 1000 replaces mv[k]; change[k] = |h - mv[k]|,
-// and leaf_sums[b] is the pairwise sum of the changes of block b. For the first frame mv need not
-// be set and change and leaf_sums, which may be null, are left alone.
-void AddFrameBlocks(const double* v, size_t blocks, bool first, double* mv, double* change,
+// One pass over `blocks` blocks of 128 cells of a frame and of the one before it, both in volt:
+// h = v * 1000, leaf_sums[b] = the pairwise sum over block b of |h - h before|, which goes to
+// `change` as well unless that is null. For the first frame `before` is null, and there are no
+// changes.
+void AddFrameBlocks(const double* before, const double* after, size_t blocks, double* change,
                     double* leaf_sums, FrameSums* sums);
 
 // Bit k of words (bit k % 64 of word k / 64): a[k] > threshold; NaN is false. Bits from n up to the

@@ -21,7 +21,10 @@ int64_t Operate(int64_t rounds, double* result) {
   const hn::ScalableTag<double> d;
   const auto one = hn::Set(d, 1.0 + 1e-9);
   const auto tiny = hn::Set(d, 1e-9);
-  auto a = hn::Set(d, 1.0), b = a, c = a, e = a, f = a, g = a, h = a, i = a, j = a, k = a;
+  // All different, or the compiler would see that some are the same.
+  auto a = hn::Set(d, 1.0), b = hn::Set(d, 1.1), c = hn::Set(d, 1.2), e = hn::Set(d, 1.3);
+  auto f = hn::Set(d, 1.4), g = hn::Set(d, 1.5), h = hn::Set(d, 1.6), i = hn::Set(d, 1.7);
+  auto j = hn::Set(d, 1.8), k = hn::Set(d, 1.9);
   for (int64_t r = 0; r < rounds; ++r) {
     a = hn::Add(a, tiny);
     b = hn::Mul(b, one);
