@@ -236,6 +236,7 @@ void App::Stop() {
   if (health_.joinable()) health_.join();
   if (pipelines_ != nullptr) pipelines_->Shutdown();
   if (server_ != nullptr) server_->Shutdown(kCallBound);
+  if (registry_ != nullptr) registry_->Close(kCallBound);
 }
 
 App::~App() { Stop(); }

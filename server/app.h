@@ -33,7 +33,9 @@ class App {
   static absl::StatusOr<std::unique_ptr<App>> Start(const Config& config,
                                                     const std::string& source);
 
-  // Stops reading, drains pipelines within server.drain_timeout, ends calls. Idempotent.
+  // Stops reading, drains pipelines within server.drain_timeout, ends calls, closes instances.
+  // Idempotent. A plugin's call that does not return is left behind: then this object must not be
+  // destroyed (registry::StuckPluginThreads).
   void Stop();
   ~App();
 

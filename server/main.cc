@@ -15,6 +15,7 @@
 #include "server/app.h"
 #include "server/base/allocator.h"
 #include "server/base/config_loader.h"
+#include "server/base/log.h"
 #include "server/observability/spdlog_sink.h"
 
 namespace {
@@ -74,6 +75,16 @@ absl::Status WritePort(const std::string& path, int port) {
   return absl::InvalidArgumentError(absl::StrCat("--port-file: cannot write ", path));
 }
 
+// A thread that is stuck in a plugin may still use whatever the end of the process would destroy.
+void LeaveIfStuck(int code) {
+  const int stuck = mfn::registry::StuckPluginThreads();
+  if (stuck == 0) return;
+  mfn::Log(mfn::LogLevel::kWarning, "mfnd", "stopped without waiting for calls of plugins",
+           {{"stuck_threads", absl::StrCat(stuck)}});
+  std::fflush(nullptr);
+  _exit(code);
+}
+
 int Check(const Flags& flags, const mfn::Config& config, const std::string& source) {
   std::string printed;
   const absl::Status status = mfn::CheckConfig(config, source, flags.print ? &printed : nullptr);
@@ -104,6 +115,7 @@ int Serve(const Flags& flags, const mfn::Config& config, const std::string& sour
     _exit(128 + second);
   }).detach();
   (*app)->Stop();
+  LeaveIfStuck(0);
   return 0;
 }
 
@@ -131,5 +143,8 @@ int main(int argc, char** argv) {
   const absl::Status again = mfn::observability::InstallLogSink(
       level.empty() ? config->server.log.level : level, env("MFN_LOG_FORMAT"));
   if (!again.ok()) return Fail(again);
-  return flags.check ? Check(flags, *config, source) : Serve(flags, *config, source, signals);
+  const int code =
+      flags.check ? Check(flags, *config, source) : Serve(flags, *config, source, signals);
+  LeaveIfStuck(code);
+  return code;
 }

@@ -43,6 +43,13 @@ enum class InstanceRole { kConnector, kPublisher };
 
 enum class DeliveryGuarantee { kAtLeastOnce, kAtMostOnce };
 
+// A string of config_data that the file gives as a reference (interpolation.h).
+struct SecretReference {
+  std::string field;     // JSON pointer into config_data, "/password"
+  std::string text;      // as it stands in the file, "${file:/run/secrets/db}"
+  std::string base_dir;  // of relative paths
+};
+
 struct InstanceConfig {
   std::string name;  // [a-z0-9][a-z0-9_-]{0,62}, unique among connectors and publishers
   InstanceRole role = InstanceRole::kConnector;
@@ -53,6 +60,7 @@ struct InstanceConfig {
   BreakerConfig breaker;
   std::string config_json =
       "{}";  // config_data, a JSON object; may hold resolved secrets: never log it
+  std::vector<SecretReference> references;  // of config_json
   // Publishers only.
   DeliveryGuarantee delivery = DeliveryGuarantee::kAtLeastOnce;
   int batch_size = 100;                                   // records per write; 1 to 10,000

@@ -24,6 +24,7 @@
 #include "server/base/config_problem.h"
 #include "server/base/config_schema.h"
 #include "server/base/json.h"
+#include "server/base/secret_references.h"
 #include "server/base/yaml_document.h"
 
 namespace mfn {
@@ -103,6 +104,17 @@ std::vector<Item> NormaliseList(const YamlDocument& document, const char* key,
   return items;
 }
 
+void KeepReferences(const YamlDocument& document, absl::string_view base_dir, const char* key,
+                    std::vector<InstanceConfig>* instances) {
+  const json* list = FindMember(document.value, key);
+  for (size_t i = 0; i < instances->size(); ++i) {
+    const json* data = FindMember((*list)[i], "config_data");
+    if (data == nullptr) continue;
+    const std::string path = MemberPath(ItemPath(key, i), "config_data");
+    (*instances)[i].references = FindReferences(document, path, *data, base_dir);
+  }
+}
+
 Config NormaliseDocument(const YamlDocument& document, absl::string_view base_dir,
                          const EnvLookup& env, const Quotable& quotable, Problems* problems) {
   const auto instance = [&](InstanceRole role) {
@@ -116,6 +128,8 @@ Config NormaliseDocument(const YamlDocument& document, absl::string_view base_di
       NormaliseList<InstanceConfig>(document, "connectors", instance(InstanceRole::kConnector));
   config.publishers =
       NormaliseList<InstanceConfig>(document, "publishers", instance(InstanceRole::kPublisher));
+  KeepReferences(document, base_dir, "connectors", &config.connectors);
+  KeepReferences(document, base_dir, "publishers", &config.publishers);
   config.pipelines = NormaliseList<PipelineConfig>(
       document, "pipelines", [&](const json& value, const std::string& path) {
         return NormalisePipeline(value, path, problems);

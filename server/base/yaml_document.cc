@@ -148,7 +148,8 @@ class Converter {
       : base_dir_(base_dir), env_(env), document_(document), problems_(problems) {}
 
   json Convert(const YamlNode& node, const std::string& path, Position key, int depth) {
-    document_->spots[path] = {.key = key, .value = node.at, .interpolated = false, .text = ""};
+    document_->spots[path] = {
+        .key = key, .value = node.at, .interpolated = false, .text = "", .reference = ""};
     if (++values_ > kMaxValues || depth > kMaxDepth) {
       // Aliases multiply; one report is enough.
       if (!exhausted_) {
@@ -184,6 +185,7 @@ class Converter {
       YamlSpot& spot = document_->spots[path];
       spot.interpolated = true;
       spot.text = value->text;
+      spot.reference = node.text;
       if (!Utf8(value->text)) {
         Report(path, "the text that was put in is not UTF-8");
         return nullptr;
@@ -261,7 +263,8 @@ class Converter {
 YamlDocument ParseYaml(absl::string_view text, absl::string_view base_dir, const EnvLookup& env,
                        Problems* problems) {
   YamlDocument document;
-  document.spots[""] = {.key = {1, 1}, .value = {1, 1}, .interpolated = false, .text = ""};
+  document.spots[""] = {
+      .key = {1, 1}, .value = {1, 1}, .interpolated = false, .text = "", .reference = ""};
   if (std::optional<Problem> bad = BadText(text)) {
     problems->push_back(*std::move(bad));
     return document;

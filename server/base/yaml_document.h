@@ -22,6 +22,7 @@ struct YamlSpot {
   Position value;
   bool interpolated = false;  // the value may be a secret: not to be shown
   std::string text;           // of an interpolated scalar: as it was before typing
+  std::string reference;      // and before interpolation
 };
 
 struct YamlDocument {

@@ -144,7 +144,7 @@ absl::Status DeadLetterWriter::Publish(const std::vector<Casualty>& batch) {
     refused.push_back(&batch[k]);
   }
   if (options_.publisher->deferred()) {
-    const registry::Failure failure = options_.publisher->Flush(stop_.token());
+    const registry::Failure failure = options_.publisher->Flush(result.epoch, stop_.token());
     if (!failure.ok()) return registry::ToStatus(failure, options_.publisher->name());
   }
   return Store(refused);

@@ -228,6 +228,7 @@ void SinkWriter::Present(std::vector<Entry> batch) {
   const bool alone = batch.size() == 1;
   for (size_t k = 0; k < batch.size(); ++k) {
     if (failures[k]->ok()) {
+      batch[k].epoch = result.epoch;
       Succeeded(std::move(batch[k]));
     } else {
       Failed(std::move(batch[k]), *failures[k], alone || failures[k] != &result.failure);
@@ -338,7 +339,9 @@ void SinkWriter::Flush() {
     MutexLock lock(&mutex_);
     entries.swap(unflushed_);
   }
-  const registry::Failure failure = instance_->Flush(stop_.token());
+  uint64_t epoch = UINT64_MAX;
+  for (const Entry& entry : entries) epoch = std::min(epoch, entry.epoch);
+  const registry::Failure failure = instance_->Flush(epoch, stop_.token());
   if (failure.ok()) {
     for (Entry& entry : entries) {
       --backlog_;

@@ -95,6 +95,7 @@ class SinkWriter {
     Done done;          // of a replay
     int64_t since = 0;  // monotonic nanoseconds
     int64_t not_before = 0;
+    uint64_t epoch = 0;  // of the write, for the flush
     int attempts = 0;
     int rounds = 0;
     uint64_t seen_successes = 0;

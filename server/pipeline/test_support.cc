@@ -38,7 +38,9 @@ registry::Failure TestInstance::LaneReleased(uint64_t, const Cancellation&) {
 registry::WriteResult TestInstance::Write(const registry::SharedRecords&, const Cancellation&) {
   return {Fault(MFN_UNSUPPORTED), {}};
 }
-registry::Failure TestInstance::Flush(const Cancellation&) { return Fault(MFN_UNSUPPORTED); }
+registry::Failure TestInstance::Flush(uint64_t, const Cancellation&) {
+  return Fault(MFN_UNSUPPORTED);
+}
 registry::ReadResult TestInstance::Execute(const registry::SharedRecords&, bool,
                                            const Cancellation&) {
   registry::ReadResult result;
@@ -252,7 +254,7 @@ registry::WriteResult TestSink::Write(const registry::SharedRecords& shared, con
   return result;
 }
 
-registry::Failure TestSink::Flush(const Cancellation&) {
+registry::Failure TestSink::Flush(uint64_t, const Cancellation&) {
   std::function<registry::Failure()> answer;
   {
     MutexLock lock(&mutex_);

@@ -42,7 +42,7 @@ class TestInstance : public registry::Instance {
                         const Cancellation&) override;
   registry::Failure LaneReleased(uint64_t, const Cancellation&) override;
   registry::WriteResult Write(const registry::SharedRecords&, const Cancellation&) override;
-  registry::Failure Flush(const Cancellation&) override;
+  registry::Failure Flush(uint64_t, const Cancellation&) override;
   registry::ReadResult Execute(const registry::SharedRecords&, bool, const Cancellation&) override;
   void Close(absl::Duration) override {}
 
@@ -122,7 +122,7 @@ class TestSink final : public TestInstance {
 
   registry::WriteResult Write(const registry::SharedRecords& records,
                               const Cancellation& cancel) override;
-  registry::Failure Flush(const Cancellation& cancel) override;
+  registry::Failure Flush(uint64_t epoch, const Cancellation& cancel) override;
 
   struct Written {
     std::string key, payload, content_type;

@@ -10,14 +10,18 @@
 namespace mfn::registry {
 namespace {
 
+bool TimedOut(const Failure& failure) {
+  return failure.reason == "DEADLINE_EXCEEDED" || failure.reason == "CALL_OVERRAN";
+}
+
 absl::StatusCode StatusCodeOf(const Failure& failure) {
   switch (failure.code) {
     case MFN_OK:
     case MFN_END:
       return absl::StatusCode::kOk;
     case MFN_RETRYABLE:
-      return failure.reason == "DEADLINE_EXCEEDED" ? absl::StatusCode::kDeadlineExceeded
-                                                   : absl::StatusCode::kUnavailable;
+      return TimedOut(failure) ? absl::StatusCode::kDeadlineExceeded
+                               : absl::StatusCode::kUnavailable;
     case MFN_THROTTLED:
       return absl::StatusCode::kResourceExhausted;
     case MFN_AUTH:

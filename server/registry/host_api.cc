@@ -9,8 +9,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "mfn/ext/cancel_fd.h"
+#include "mfn/ext/secrets.h"
 #include "mfn/ext/state.h"
 #include "server/base/log.h"
+#include "server/base/secret_references.h"
+#include "server/registry/instance_context.h"
 #include "server/registry/text.h"
 #include "server/store/state_store.h"
 
@@ -49,46 +53,32 @@ struct HostApi::Functions {
   static void LogLine(const mfn_host* host, int32_t level, mfn_bytes message) {
     const int32_t known = std::clamp<int32_t>(level, MFN_LOG_DEBUG, MFN_LOG_ERROR);
     Log(static_cast<LogLevel>(known), "plugin", CleanText(message, kMaxMessage),
-        {{"instance", Self(host)->instance_}});
+        {{"instance", Self(host)->context_->config.name}});
   }
 
   static uint64_t Register(const mfn_host* host, int32_t kind, mfn_bytes name, const mfn_kv* labels,
                            uint64_t n) {
     if ((kind != MFN_METRIC_COUNTER && kind != MFN_METRIC_GAUGE) || n > kMaxLabels) return 0;
-    // The instance is the host's own object; a plugin only ever holds it as const.
-    auto* self = const_cast<HostApi*>(Self(host));
-    auto made = std::make_unique<Metric>();
-    PluginMetric& about = made->about;
-    about.gauge = kind == MFN_METRIC_GAUGE;
-    about.name = CleanText(name, kMaxName);
-    if (about.name.empty()) return 0;
+    PluginMetric metric;
+    metric.gauge = kind == MFN_METRIC_GAUGE;
+    metric.name = CleanText(name, kMaxName);
+    if (metric.name.empty()) return 0;
     for (uint64_t i = 0; i < n; ++i) {
-      about.labels.emplace_back(CleanText(labels[i].key, kMaxName),
-                                CleanText(labels[i].value, kMaxName));
+      metric.labels.emplace_back(CleanText(labels[i].key, kMaxName),
+                                 CleanText(labels[i].value, kMaxName));
     }
-    MutexLock lock(&self->mutex_);
-    for (size_t i = 0; i < self->owned_.size(); ++i) {
-      const PluginMetric& known = self->owned_[i]->about;
-      if (known.name != about.name || known.labels != about.labels) continue;
-      return known.gauge == about.gauge ? i + 1 : 0;
-    }
-    if (self->owned_.size() == kMaxMetrics) return 0;
-    self->metrics_[self->owned_.size()].store(made.get(), std::memory_order_release);
-    self->owned_.push_back(std::move(made));
-    return self->owned_.size();
+    const HostApi* self = Self(host);
+    if (self->fenced_) return 0;
+    return self->context_->metrics.Register(std::move(metric));
   }
 
   static void Add(const mfn_host* host, uint64_t id, double value) {
-    if (id == 0 || id > kMaxMetrics) return;
-    Metric* known = Self(host)->metrics_[id - 1].load(std::memory_order_acquire);
-    if (known == nullptr) return;
-    // A counter never goes down; NaN would stick for ever.
-    if (!(value == value) || (!known->about.gauge && value < 0)) return;
-    known->value.fetch_add(value, std::memory_order_relaxed);
+    if (!Self(host)->fenced_) Self(host)->context_->metrics.Add(id, value);
   }
 
   static int32_t Cancelled(const mfn_call* call) {
-    return call->cancelled() || call->clock->MonotonicNanos() >= call->deadline_ns ? 1 : 0;
+    if (call->given_up.load() || call->cancelled()) return 1;
+    return call->clock->MonotonicNanos() >= call->deadline_ns ? 1 : 0;
   }
   static int64_t Deadline(const mfn_call* call) { return call->deadline_ns; }
 
@@ -110,13 +100,17 @@ struct HostApi::Functions {
 
   static mfn_code Put(const mfn_host* host, mfn_bytes key, mfn_bytes value) {
     const HostApi* self = Self(host);
-    if (value.data == nullptr) return CodeOf(self->state_->Erase(self->instance_, View(key)));
-    return CodeOf(self->state_->Put(self->instance_, View(key), View(value)));
+    if (self->fenced_) return MFN_CANCELLED;
+    const std::string& owner = self->context_->config.name;
+    store::StateStore* const state = self->context_->options.state;
+    if (value.data == nullptr) return CodeOf(state->Erase(owner, View(key)));
+    return CodeOf(state->Put(owner, View(key), View(value)));
   }
   static mfn_code Get(const mfn_host* host, mfn_bytes key,
                       void (*found)(void* context, mfn_bytes value), void* context) {
     const HostApi* self = Self(host);
-    const auto value = self->state_->Get(self->instance_, View(key));
+    if (self->fenced_) return MFN_CANCELLED;
+    const auto value = self->context_->options.state->Get(self->context_->config.name, View(key));
     if (!value.ok()) return CodeOf(value.status());
     if (value->has_value()) found(context, Bytes(**value));
     return MFN_OK;
@@ -125,21 +119,53 @@ struct HostApi::Functions {
                        int32_t (*each)(void* context, mfn_bytes key, mfn_bytes value),
                        void* context) {
     const HostApi* self = Self(host);
-    return CodeOf(self->state_->List(self->instance_, View(prefix),
-                                     [&](absl::string_view key, absl::string_view value) {
-                                       return each(context, Bytes(key), Bytes(value)) != 0;
-                                     }));
+    if (self->fenced_) return MFN_CANCELLED;
+    return CodeOf(
+        self->context_->options.state->List(self->context_->config.name, View(prefix),
+                                            [&](absl::string_view key, absl::string_view value) {
+                                              return each(context, Bytes(key), Bytes(value)) != 0;
+                                            }));
   }
+
+  static mfn_code Resolve(const mfn_host* host, mfn_bytes field,
+                          void (*found)(void* context, mfn_bytes value), void* context) {
+    const InstanceContext& instance = *Self(host)->context_;
+    const absl::StatusOr<std::string> value =
+        ResolveField(instance.config, View(field), instance.options.env);
+    if (value.ok()) {
+      found(context, Bytes(*value));
+      return MFN_OK;
+    }
+    Log(LogLevel::kWarning, "registry", "a secret could not be resolved",
+        {{"instance", instance.config.name}, {"error", std::string(value.status().message())}});
+    return absl::IsNotFound(value.status()) ? MFN_PERMANENT : MFN_RETRYABLE;
+  }
+
+  static int32_t Fd(mfn_call* call) { return call->cancel_fd->Get(call->cancel, call->stopped); }
 
   static const void* Extension(const mfn_host* host, const char* id) {
     static const mfn_state_v1 state = {sizeof(mfn_state_v1), 0, Put, Get, List};
-    if (id == nullptr || std::strcmp(id, MFN_STATE_V1) != 0) return nullptr;
-    return Self(host)->state_ == nullptr ? nullptr : &state;
+    static const mfn_secrets_v1 secrets = {sizeof(mfn_secrets_v1), 0, Resolve};
+    static const mfn_cancel_fd_v1 cancel_fd = {sizeof(mfn_cancel_fd_v1), 0, Fd};
+    if (id == nullptr) return nullptr;
+    const absl::string_view name(id);
+    if (name == MFN_CANCEL_FD_V1) return &cancel_fd;
+    if (name == MFN_SECRETS_V1) {
+      Self(host)->resolves_secrets_.store(true);
+      return &secrets;
+    }
+    const bool keeps_state = Self(host)->context_->options.state != nullptr;
+    return name == MFN_STATE_V1 && keeps_state ? &state : nullptr;
   }
 };
 
-HostApi::HostApi(std::string instance, store::StateStore* state)
-    : mfn_host(), instance_(std::move(instance)), state_(state) {
+int64_t Later(int64_t now_ns, absl::Duration duration) {
+  const int64_t nanos = absl::ToInt64Nanoseconds(duration);
+  return nanos > INT64_MAX - now_ns ? INT64_MAX : now_ns + nanos;
+}
+
+HostApi::HostApi(std::shared_ptr<const InstanceContext> context)
+    : mfn_host(), context_(std::move(context)) {
   struct_size = sizeof(mfn_host);
   abi_minor = MFN_ABI_MINOR;
   name = "mfnd";
@@ -152,17 +178,6 @@ HostApi::HostApi(std::string instance, store::StateStore* state)
   fail = Functions::Fail;
   fail_record = Functions::FailRecord;
   extension = Functions::Extension;
-}
-
-std::vector<PluginMetric> HostApi::Metrics() const {
-  std::vector<PluginMetric> metrics;
-  for (const std::atomic<Metric*>& slot : metrics_) {
-    const Metric* known = slot.load(std::memory_order_acquire);
-    if (known == nullptr) break;
-    metrics.push_back(known->about);
-    metrics.back().value = known->value.load(std::memory_order_relaxed);
-  }
-  return metrics;
 }
 
 }  // namespace mfn::registry

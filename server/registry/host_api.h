@@ -2,31 +2,28 @@
 #ifndef MFN_SERVER_REGISTRY_HOST_API_H_
 #define MFN_SERVER_REGISTRY_HOST_API_H_
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "mfn/plugin.h"
 #include "server/base/cancellation.h"
 #include "server/base/clock.h"
-#include "server/base/mutex.h"
+#include "server/registry/cancel_fd.h"
 #include "server/registry/instance.h"
 
-namespace mfn::store {
-class StateStore;
-}
-
-// One call into a plugin. Used by the calling thread only, except deadline and cancellation, which
-// do not change while the call runs.
+// One call into a plugin. Used by the call's thread only, except deadline and cancellation, which
+// any thread may read while the call runs.
 struct mfn_call {
-  mfn_call(mfn::Clock* clock_in, int64_t deadline, const mfn::Cancellation* cancel_in,
-           const mfn::Cancellation* stopped_in)
-      : clock(clock_in), deadline_ns(deadline), cancel(cancel_in), stopped(stopped_in) {}
+  mfn_call(mfn::Clock* clock_in, int64_t deadline, mfn::Cancellation cancel_in,
+           mfn::Cancellation stopped_in, mfn::registry::CancelFd* cancel_fd_in)
+      : clock(clock_in),
+        deadline_ns(deadline),
+        cancel(std::move(cancel_in)),
+        stopped(std::move(stopped_in)),
+        cancel_fd(cancel_fd_in) {}
 
   struct RecordFailure {
     uint64_t index;
@@ -35,41 +32,42 @@ struct mfn_call {
 
   mfn::Clock* const clock;
   const int64_t deadline_ns;
-  const mfn::Cancellation* const cancel;   // the caller's
-  const mfn::Cancellation* const stopped;  // the instance's end
-  uint64_t n_records = 0;                  // of the batch that is written
-  mfn::registry::Failure failure;          // the plugin's last words; its code is not set
-  std::vector<RecordFailure> records;      // in the order of fail_record
+  const mfn::Cancellation cancel;     // the caller's
+  const mfn::Cancellation stopped;    // the instance's end
+  std::atomic<bool> given_up{false};  // nobody waits for it any more
+  mfn::registry::CancelFd* const cancel_fd;
+  uint64_t n_records = 0;              // of the batch that is written
+  mfn::registry::Failure failure;      // the plugin's last words; its code is not set
+  std::vector<RecordFailure> records;  // in the order of fail_record
 
-  bool cancelled() const { return cancel->cancelled() || stopped->cancelled(); }
+  bool cancelled() const { return cancel.cancelled() || stopped.cancelled(); }
 };
 
 namespace mfn::registry {
 
+struct InstanceContext;
+
+// `now` plus the duration, INT64_MAX rather than beyond it.
+int64_t Later(int64_t now_ns, absl::Duration duration);
+
 class HostApi : public mfn_host {
  public:
-  // `state` may be null and is not owned. `instance` is its name: the owner of its state.
-  HostApi(std::string instance, store::StateStore* state);
+  explicit HostApi(std::shared_ptr<const InstanceContext> context);
   HostApi(const HostApi&) = delete;
   HostApi& operator=(const HostApi&) = delete;
 
-  // In the order of registration.
-  std::vector<PluginMetric> Metrics() const;
+  // From now on it offers nothing but the log: another component instance has this one's place, and
+  // its state and metrics.
+  void Fence() { fenced_.store(true); }
+  // The plugin has asked for mfn.secrets/1: it follows changed secrets by itself.
+  bool resolves_secrets() const { return resolves_secrets_.load(); }
 
  private:
-  static constexpr size_t kMaxMetrics = 256;
-  struct Metric {
-    PluginMetric about;  // its value stays 0
-    std::atomic<double> value{0};
-  };
   struct Functions;  // what the function pointers point to
 
-  const std::string instance_;
-  store::StateStore* const state_;
-  Mutex mutex_;
-  std::vector<std::unique_ptr<Metric>> owned_ ABSL_GUARDED_BY(mutex_);
-  // By id - 1; set once, read without the mutex.
-  std::array<std::atomic<Metric*>, kMaxMetrics> metrics_ = {};
+  const std::shared_ptr<const InstanceContext> context_;
+  std::atomic<bool> fenced_{false};
+  mutable std::atomic<bool> resolves_secrets_{false};
 };
 
 }  // namespace mfn::registry

@@ -7,6 +7,11 @@
 // Lifecycle: Registry::CreateInstance validates and creates; the first guarded call connects (as
 // does Connect); destruction is Close, which waits for running calls within a bound. Thread-safe;
 // calls are serialised or run beside each other as the ABI's thread tags say (mfn/plugin.h).
+//
+// A call into the plugin that returns neither at its deadline nor when cancelled is written off
+// after a grace (RegistryOptions): its caller gets CALL_OVERRAN, its thread stays in the plugin
+// with all that it was given, and the component instance is quarantined: the next call makes and
+// connects another from the same configuration. Instance and Close never wait for such a call.
 #ifndef MFN_SERVER_REGISTRY_INSTANCE_H_
 #define MFN_SERVER_REGISTRY_INSTANCE_H_
 
@@ -55,6 +60,7 @@ class OwnedBatch {
   uint64_t lane() const { return batch_.lane; }
   uint64_t flags() const { return batch_.flags; }
   uint64_t ack_id() const { return batch_.ack_id; }
+  bool CameFrom(const void* owner) const { return keep_alive_.get() == owner; }
 
  private:
   mfn_batch batch_ = {};
@@ -86,6 +92,7 @@ struct WriteResult {
     Failure failure;
   };
   std::vector<Record> failed;  // by index, ascending
+  uint64_t epoch = 0;          // for Flush
 };
 
 // What a code is called: "RETRYABLE". One that is not known counts as PERMANENT.
@@ -115,7 +122,11 @@ struct InstanceStatus {
   uint64_t retries = 0;
   uint64_t rejected = 0;  // by an open breaker
   uint64_t breaker_opened = 0;
-  uint64_t overruns = 0;                     // calls that returned over 500 ms after their deadline
+  // Calls that returned over 500 ms after their deadline, or not at all.
+  uint64_t overruns = 0;
+  uint64_t written_off = 0;  // of them, calls that were given up, with their thread
+  uint64_t stuck_calls = 0;  // of them, now still inside the plugin; may go down
+  uint64_t replaced = 0;     // component instances made anew, after an overrun or with new secrets
   uint64_t records_in = 0, records_out = 0;  // read from / written to the plugin
   std::vector<PluginMetric> plugin_metrics;  // in the order of registration
   double mean_attempt_ms = 0;
@@ -148,7 +159,9 @@ class Instance : public std::enable_shared_from_this<Instance> {
   virtual Failure LaneReleased(uint64_t lane, const Cancellation& cancel) = 0;
 
   virtual WriteResult Write(const SharedRecords& records, const Cancellation& cancel) = 0;
-  virtual Failure Flush(const Cancellation& cancel) = 0;
+  // `epoch`: the lowest of the writes that it shall cover. Any failure means that all of them must
+  // be written again; INSTANCE_REPLACED: the sink that took them is gone.
+  virtual Failure Flush(uint64_t epoch, const Cancellation& cancel) = 0;
 
   // `request` is one record. `idempotent`: may be repeated when the outcome of an attempt is
   // unknown.
@@ -159,7 +172,7 @@ class Instance : public std::enable_shared_from_this<Instance> {
   TapPoint& taps() { return taps_; }
 
   // No call starts after this; waits up to `bound` for running ones, then destroys the component
-  // instance, or writes it off if a call overruns. Idempotent.
+  // instance, or leaves it to the call that does not end. Idempotent.
   virtual void Close(absl::Duration bound) = 0;
 
  private:

@@ -52,8 +52,17 @@ void CollectCalls(const MetricLabels& labels, const InstanceStatus& status, Metr
           status.retries);
   counter("connector_rejected_count_total", "Calls turned away by the open breaker.", labels,
           status.rejected);
-  counter("connector_overrun_count_total", "Calls that came back long after their deadline.",
-          labels, status.overruns);
+  counter("connector_overrun_count_total",
+          "Calls that came back long after their deadline, or not at all.", labels,
+          status.overruns);
+  counter("connector_written_off_count_total",
+          "Calls that were given up, with their thread: they did not return.", labels,
+          status.written_off);
+  out->Gauge("connector_stuck_calls", "Calls that were given up and have not returned yet.", labels,
+             static_cast<double>(status.stuck_calls));
+  counter("connector_replaced_count_total",
+          "Instances made anew after such a call, or with changed secrets.", labels,
+          status.replaced);
   out->Gauge("connector_circuit_breaker_state", "0: closed, 1: half open, 2: open.", labels,
              BreakerValue(status.breaker));
   counter("connector_circuit_breaker_opened_total", "How often the breaker opened.", labels,

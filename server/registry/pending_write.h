@@ -1,6 +1,6 @@
 // The records of one guarded write that are not settled yet: after a partial failure only those
-// that may still succeed are written again. Borrows the records. Allocates only after a partial
-// failure. Used by one thread.
+// that may still succeed are written again. Allocates only after a partial
+// failure. Used by one thread; what records() gives is shared with calls and never changes.
 #ifndef MFN_SERVER_REGISTRY_PENDING_WRITE_H_
 #define MFN_SERVER_REGISTRY_PENDING_WRITE_H_
 
@@ -16,9 +16,9 @@ namespace mfn::registry {
 
 class PendingWrite {
  public:
-  explicit PendingWrite(absl::Span<const mfn_record> records) : all_(records) {}
+  explicit PendingWrite(const SharedRecords& records) : all_(records) {}
 
-  absl::Span<const mfn_record> records() const { return partial_ ? rest_ : all_; }
+  const SharedRecords& records() const { return partial_ ? rest_ : all_; }
 
   // Sorts the attempt that wrote records(); what it returns stands for what is left.
   Verdict Settle(mfn_code code, mfn_call* call);
@@ -29,9 +29,9 @@ class PendingWrite {
  private:
   uint64_t IndexOf(uint64_t position) const { return partial_ ? index_[position] : position; }
 
-  const absl::Span<const mfn_record> all_;
+  const SharedRecords all_;
   bool partial_ = false;
-  std::vector<mfn_record> rest_;
+  SharedRecords rest_;
   std::vector<uint64_t> index_;               // of rest_ in all_
   std::vector<Failure> last_;                 // of rest_, by the last attempt
   std::vector<WriteResult::Record> settled_;  // failed for good

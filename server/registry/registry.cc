@@ -1,6 +1,7 @@
 // The registry: what has been loaded, by type, and what has been made of it, by name.
 #include "server/registry/registry.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -8,9 +9,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/base/log.h"
 #include "server/base/mutex.h"
 #include "server/registry/admission.h"
+#include "server/registry/call_threads.h"
 #include "server/registry/host_state.h"
 #include "server/registry/import.h"
 #include "server/registry/instance_impl.h"
@@ -21,13 +24,13 @@ namespace {
 
 // How long the instances that are left get when the registry goes.
 constexpr absl::Duration kLastBound = absl::Seconds(5);
+// What each of them gets when the others have used that up.
+constexpr absl::Duration kLeastBound = absl::Milliseconds(100);
 
 class RegistryImpl final : public Registry {
  public:
   explicit RegistryImpl(const RegistryOptions& options) : options_(options) {}
-  ~RegistryImpl() override {
-    for (const std::shared_ptr<Instance>& instance : instances()) instance->Close(kLastBound);
-  }
+  ~RegistryImpl() override { Close(kLastBound); }
 
   absl::Status LoadDirectory(const std::string& dir, std::vector<LoadError>* errors) override;
   absl::Status LoadFile(const std::string& path) override;
@@ -41,6 +44,7 @@ class RegistryImpl final : public Registry {
   std::shared_ptr<Instance> Find(absl::string_view name) const override;
   std::vector<std::shared_ptr<Instance>> instances() const override;
   absl::Status DeleteInstance(absl::string_view name, absl::Duration bound) override;
+  void Close(absl::Duration bound) override;
   std::string Redacted(const InstanceConfig& config) const override;
 
  private:
@@ -51,6 +55,7 @@ class RegistryImpl final : public Registry {
 
   const RegistryOptions options_;
   const HostState host_state_;
+  const std::shared_ptr<CallThreads> threads_ = std::make_shared<CallThreads>();
   mutable Mutex mutex_;
   std::set<std::string> paths_ ABSL_GUARDED_BY(mutex_);  // canonical
   std::vector<PluginInfo> plugins_ ABSL_GUARDED_BY(mutex_);
@@ -157,7 +162,9 @@ absl::Status RegistryImpl::Validate(const InstanceConfig& config) const {
   if (absl::Status s = (*component)->schema->Validate(config.config_json); !s.ok()) {
     return named(s);
   }
-  if (absl::Status s = ValidateByComponent(**component, config, options_); !s.ok()) {
+  const auto context =
+      std::make_shared<const InstanceContext>(*component, config, options_, threads_);
+  if (absl::Status s = ValidateByComponent(context); !s.ok()) {
     return named(s);
   }
   return absl::OkStatus();
@@ -174,8 +181,8 @@ absl::StatusOr<std::shared_ptr<Instance>> RegistryImpl::CreateInstance(
       return absl::AlreadyExistsError(absl::StrCat("\"", config.name, "\" exists already"));
     }
   }
-  absl::StatusOr<std::shared_ptr<Instance>> instance =
-      MakeInstance(*std::move(component), config, options_);
+  absl::StatusOr<std::shared_ptr<Instance>> instance = MakeInstance(
+      std::make_shared<const InstanceContext>(*std::move(component), config, options_, threads_));
   MutexLock lock(&mutex_);
   if (instance.ok()) {
     instances_[config.name] = *instance;
@@ -214,6 +221,13 @@ absl::Status RegistryImpl::DeleteInstance(absl::string_view name, absl::Duration
   }
   instance->Close(bound);
   return absl::OkStatus();
+}
+
+void RegistryImpl::Close(absl::Duration bound) {
+  const absl::Time until = absl::Now() + bound;
+  for (const std::shared_ptr<Instance>& instance : instances()) {
+    instance->Close(std::max(until - absl::Now(), kLeastBound));
+  }
 }
 
 std::string RegistryImpl::Redacted(const InstanceConfig& config) const {

@@ -20,6 +20,7 @@
 #include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/config.h"
+#include "server/base/config_loader.h"
 #include "server/registry/instance.h"
 
 namespace mfn::store {
@@ -57,7 +58,18 @@ struct RegistryOptions {
   absl::Duration probe_timeout = absl::Seconds(10);
   // File name -> SHA-256 in lower-case hex. Not empty: only these are loaded, with these contents.
   std::map<std::string, std::string> pins;
+  // Where ${VARIABLE} of a configuration is looked up when its secrets are resolved again.
+  EnvLookup env = ProcessEnv();
+  // How long after its deadline or cancellation a call is waited for before its thread is written
+  // off: the ABI promises 250 ms, the rest is the machine's.
+  absl::Duration overrun_grace = absl::Seconds(1);
+  // An instance that has this many threads written off makes no call until one of them returns.
+  int max_stuck_calls = 8;
 };
+
+// The threads of this process that are inside plugin calls that were written off. While there is
+// one, nothing that plugins use (the store, static objects) may be destroyed: stop with _exit.
+int StuckPluginThreads();
 
 class Registry {
  public:
@@ -85,6 +97,9 @@ class Registry {
   virtual std::vector<std::shared_ptr<Instance>> instances() const = 0;      // by name
   // Closes it. NOT_FOUND.
   virtual absl::Status DeleteInstance(absl::string_view name, absl::Duration bound) = 0;
+  // Closes all instances, all within the bound but for a moment each. The end of this object does
+  // it too.
+  virtual void Close(absl::Duration bound) = 0;
   // `config_json` with every field that the schema marks writeOnly replaced by "REDACTED".
   virtual std::string Redacted(const InstanceConfig& config) const = 0;
 };

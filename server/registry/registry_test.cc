@@ -6,7 +6,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <optional>
 #include <string>
 
@@ -16,6 +15,7 @@
 #include "gtest/gtest.h"
 #include "server/base/fake_clock.h"
 #include "server/store/state_store.h"
+#include "server/store/store.h"
 
 namespace mfn::registry {
 namespace {
@@ -25,31 +25,6 @@ using testing::HasSubstr;
 namespace fs = std::filesystem;
 
 std::string Lib(const std::string& name) { return absl::StrCat(MFN_TESTDATA "/", name, ".so"); }
-
-// The store's promise in memory; its durability is the store's own to test.
-class MapStore final : public store::StateStore {
- public:
-  absl::Status Put(absl::string_view owner, absl::string_view key,
-                   absl::string_view value) override {
-    blobs[absl::StrCat(owner, "/", key)] = std::string(value);
-    return absl::OkStatus();
-  }
-  absl::Status Erase(absl::string_view owner, absl::string_view key) override {
-    blobs.erase(absl::StrCat(owner, "/", key));
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::optional<std::string>> Get(absl::string_view owner,
-                                                 absl::string_view key) override {
-    const auto found = blobs.find(absl::StrCat(owner, "/", key));
-    if (found == blobs.end()) return std::nullopt;
-    return found->second;
-  }
-  absl::Status List(absl::string_view, absl::string_view,
-                    const std::function<bool(absl::string_view, absl::string_view)>&) override {
-    return absl::OkStatus();
-  }
-  std::map<std::string, std::string> blobs;
-};
 
 class RegistryTest : public testing::Test {
  protected:
@@ -61,7 +36,10 @@ class RegistryTest : public testing::Test {
     options.clock = &clock_;
     options.sleeper = &clock_;
     options.random = &random_;
-    options.state = &store_;
+    auto store = store::Store::Open(dir_ + "/state");
+    EXPECT_TRUE(store.ok()) << store.status();
+    store_ = *std::move(store);
+    options.state = &store_->state();
     registry_ = Registry::Create(options);
   }
   ~RegistryTest() override {
@@ -91,7 +69,7 @@ class RegistryTest : public testing::Test {
   std::string dir_;
   FakeClock clock_;
   FakeRandom random_{{0.0}};
-  MapStore store_;
+  std::unique_ptr<store::Store> store_;
   std::unique_ptr<Registry> registry_;
   int made_ = 0;
 };
@@ -219,7 +197,7 @@ TEST_F(RegistryTest, StateBelongsToTheInstancesName) {
             0u);
   EXPECT_EQ(instance->Execute(CopyRecords({&request, 1}), true, {}).batch.records()[0].payload.len,
             2u);
-  EXPECT_EQ(store_.blobs.count(instance->name() + "/cursor"), 1u);
+  EXPECT_EQ(*store_->state().Get(instance->name(), "cursor"), "42");
 }
 
 }  // namespace

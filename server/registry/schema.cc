@@ -13,6 +13,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "server/base/json.h"
+#include "server/base/secrets.h"
 #include "server/registry/schema_circle.h"
 
 namespace mfn::registry {
@@ -21,33 +23,9 @@ namespace {
 using Json = nlohmann::json;
 constexpr int kMaxDepth = 64;
 
-// nlohmann parses recursively; a text that nests deeper than this is refused before.
-bool TooDeep(absl::string_view text) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kMaxDepth) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
 absl::StatusOr<Json> ParseObject(absl::string_view text) {
-  if (TooDeep(text)) {
-    return absl::InvalidArgumentError(absl::StrCat("nested deeper than ", kMaxDepth));
-  }
-  Json json = Json::parse(text.begin(), text.end(), nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) return absl::InvalidArgumentError("not valid JSON");
-  if (!json.is_object()) return absl::InvalidArgumentError("not a JSON object");
+  absl::StatusOr<Json> json = ParseJson(text, {.max_depth = kMaxDepth});
+  if (json.ok() && !json->is_object()) return absl::InvalidArgumentError("not a JSON object");
   return json;
 }
 
@@ -110,36 +88,6 @@ void ForMember(const Json& root, const Json* schema, const std::string& name, in
   for (const char* keyword : {"if", "then", "else"}) {
     const auto branch = schema->find(keyword);
     if (branch != schema->end()) ForMember(root, &*branch, name, depth + 1, visit);
-  }
-}
-
-bool WriteOnly(const Json& root, const Json* schema) {
-  if (schema->is_object() && schema->contains("writeOnly") && (*schema)["writeOnly"] == true) {
-    return true;
-  }
-  schema = Follow(root, schema);
-  return schema != nullptr && schema->is_object() && schema->contains("writeOnly") &&
-         (*schema)["writeOnly"] == true;
-}
-
-void Redact(const Json& root, const std::vector<const Json*>& schemas, Json* value) {
-  const auto redact_child = [&](const std::string& name, Json* child) {
-    std::vector<const Json*> found;
-    for (const Json* schema : schemas) {
-      ForMember(root, schema, name, 0, [&](const Json* s) { found.push_back(s); });
-    }
-    for (const Json* schema : found) {
-      if (WriteOnly(root, schema)) {
-        *child = "REDACTED";
-        return;
-      }
-    }
-    Redact(root, found, child);
-  };
-  if (value->is_object()) {
-    for (auto& [name, child] : value->items()) redact_child(name, &child);
-  } else if (value->is_array()) {
-    for (Json& child : *value) redact_child("", &child);
   }
 }
 
@@ -279,8 +227,8 @@ absl::Status ConfigSchema::Validate(absl::string_view config_json) const {
 std::string ConfigSchema::Redacted(absl::string_view config_json) const {
   absl::StatusOr<Json> config = ParseObject(config_json);
   if (!config.ok()) return "{}";
-  Redact(compiled_->json, {&compiled_->json}, &*config);
-  return config->dump(-1, ' ', false, Json::error_handler_t::replace);
+  return RedactJson(*std::move(config), compiled_->json)
+      .dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace mfn::registry

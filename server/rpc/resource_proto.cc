@@ -284,6 +284,10 @@ void ToProto(const registry::InstanceStatus& status, mfn::v1::ConnectorStatus* o
   out->set_records_in(status.records_in);
   out->set_records_out(status.records_out);
   out->set_mean_attempt_ms(status.mean_attempt_ms);
+  out->set_overruns(status.overruns);
+  out->set_written_off(status.written_off);
+  out->set_stuck_calls(status.stuck_calls);
+  out->set_replaced(status.replaced);
 }
 
 void ToProto(const pipeline::PipelineStatus& status, mfn::v1::PipelineStatus* out) {

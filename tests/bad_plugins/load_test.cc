@@ -46,7 +46,7 @@ std::vector<Defect> LoadDefects() {
        {"component #0", "struct_size is 4294967040", "sizeof the struct"}},
       {"bad_type", kInvalid, {"component #0", "the type \"../a type \"", "letters, digits"}},
       {"bad_id", kInvalid, {"id \"org.??\"", "UTF-8"}},
-      {"schema_no_json", kInvalid, {"\"bad-schema_no_json\": config_schema: not valid JSON"}},
+      {"schema_no_json", kInvalid, {"\"bad-schema_no_json\": config_schema: JSON: byte"}},
       {"schema_no_schema", kInvalid, {"config_schema: not a JSON Schema"}},
       {"schema_remote", kInvalid, {"config_schema", "http://example.com/schema"}},
       {"schema_circle", kInvalid, {"config_schema", "#/definitions/a", "back to itself"}},
