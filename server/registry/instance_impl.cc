@@ -80,8 +80,9 @@ Verdict InstanceImpl::TryOnce(const Request& request, int64_t total_deadline_ns,
   bool closed = false;
   std::shared_ptr<Live> live = this->live(&closed);
   if (closed) return Closed();
-  if (operation != nullptr && operation->batch != nullptr &&
-      !operation->batch->CameFrom(live.get())) {
+  // An empty batch came from none.
+  const OwnedBatch* const batch = operation == nullptr ? nullptr : operation->batch;
+  if (batch != nullptr && !batch->CameFrom(nullptr) && !batch->CameFrom(live.get())) {
     return Refused(
         MFN_PERMANENT, "INSTANCE_REPLACED",
         "the source was made anew after it gave this batch, and gives its records again");
