@@ -95,7 +95,7 @@ void CompareWithSingleSteps(size_t n, size_t threads, size_t steps, const Kernel
 TEST(StepperTest, StepsAtOnceEqualStepsOneByOne) {
   for (size_t threads : {1, 2, 3, 4}) {
     for (size_t n : {256, 301}) {
-      CompareWithSingleSteps<double>(n, threads, 8, {}, 0.1);
+      CompareWithSingleSteps<double>(n, threads, 6, {}, 0.1);
     }
   }
 }
@@ -107,7 +107,7 @@ TEST(StepperTest, CountsOfTilesEqualThoseOfTheGrid) {
   params.r_activator = 0.1;
   params.r_inhibitor = 0.001;
   params.turing_threshold = 0.5;
-  for (size_t threads : {1, 3}) CompareWithSingleSteps<double>(259, threads, 7, params, 1.2);
+  for (size_t threads : {1, 3}) CompareWithSingleSteps<double>(259, threads, 5, params, 1.2);
 }
 
 TEST(StepperTest, WideGridsAreCutIntoColumnsToo) {

@@ -112,7 +112,7 @@ def beside(rounds):
     """Two small simulations side by side against one alone."""
     ratios = []
     for _ in range(rounds):
-        one, two = (float(output(BUILD / "bench" / "engine_alone", 4000, 64, 64, k)) for k in (1, 2))
+        one, two = (float(output(BUILD / "bench" / "engine_alone", 4000, 64, 64, k, "elapsed")) for k in (1, 2))
         ratios.append(two / one)
     print("two 64 x 64 at once against one: median %.2f, floor 1.9" % statistics.median(ratios), flush=True)
 

@@ -110,7 +110,7 @@ def bench_pipeline(count=6000, grid=64, steps=64, rounds=5):
     for label, lines in (("one request a file", 1), ("500 requests a file", 500)):
         ratios = []
         for k in range(rounds):
-            alone = float(subprocess.run([BENCH / "engine_alone", str(count), str(grid), str(steps), str(threads)],
+            alone = float(subprocess.run([BENCH / "engine_alone", str(count), str(grid), str(steps), str(threads), "elapsed"],
                                          capture_output=True, text=True, check=True).stdout)
             ours = pipeline_rate(count, grid, steps, lines)
             ratios.append(ours / alone)
