@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/base/mutex.h"
+#include "server/registry/contain.h"
 #include "server/registry/instance_context.h"
 #include "server/registry/plugin_call.h"
 
@@ -29,8 +30,8 @@ constexpr size_t kMaxIdle = 32;
 std::atomic<int> g_stuck{0};
 thread_local bool t_call_thread = false;
 
-// Plugin code; an exception that it lets out ends here.
-mfn_code RunCode(PluginCall& call) {
+// An exception that it lets out ends here.
+mfn_code Contained(PluginCall& call) {
   const char* what = "something that is no std::exception";
   try {
     return call.code(call);
@@ -43,12 +44,32 @@ mfn_code RunCode(PluginCall& call) {
   return MFN_PERMANENT;
 }
 
+void Report(const PluginCall& call, const std::string& changed) {
+  if (changed.empty()) return;
+  Log(LogLevel::kWarning, "registry", "a plugin changed what is the server's; put back",
+      {{"instance", call.live->context->config.name},
+       {"plugin", call.live->context->component->plugin_id},
+       {"function", call.what},
+       {"changed", changed}});
+}
+
+// Plugin code, with what it may do to its thread and to the process.
+mfn_code RunCode(PluginCall& call, const HostState& host_state) {
+  const ThreadState thread(/*signals=*/false);
+  call.call->thread = std::this_thread::get_id();
+  const mfn_code code = Contained(call);
+  Report(call, thread.Restore());
+  Report(call, host_state.RestoreSometimes());
+  return code;
+}
+
 }  // namespace
 
 int StuckPluginThreads() { return g_stuck.load(); }
 
 // The threads without work. Shared with them, since one that was written off outlives CallThreads.
 struct IdleThreads {
+  const HostState host_state;
   Mutex mutex;
   std::vector<std::shared_ptr<CallThread>> threads ABSL_GUARDED_BY(mutex);
   bool closed ABSL_GUARDED_BY(mutex) = false;
@@ -155,7 +176,7 @@ void CallThread::Loop(const std::shared_ptr<CallThread>& self) {
   t_call_thread = true;
   pthread_setname_np(pthread_self(), "mfn-plugin");
   while (AwaitCall()) {
-    if (Answer(RunCode(call_))) continue;
+    if (Answer(RunCode(call_, home_->host_state))) continue;
     Reclaim();
     if (home_->Put(self)) continue;
     thread_.detach();
@@ -182,7 +203,7 @@ void CallThread::Reclaim() {
   const std::shared_ptr<const InstanceContext> context = call_.live->context;
   Log(LogLevel::kWarning, "registry", "a plugin call that was written off has returned",
       {{"instance", context->config.name}, {"function", call_.what}});
-  if (call_.has_output()) call_.out.release(&call_.out);
+  if (call_.has_output()) Contain("release", [this] { call_.out.release(&call_.out); });
   // May be the last to hold the component instance, which then ends here, on this thread.
   call_.Clear();
   context->stuck.fetch_sub(1);
@@ -215,6 +236,8 @@ absl::StatusOr<CallThreads::Lease> CallThreads::Take() {
   }
   return Lease(std::move(thread));
 }
+
+const HostState& CallThreads::host_state() const { return idle_->host_state; }
 
 bool CallThreads::OnCallThread() { return t_call_thread; }
 

@@ -18,6 +18,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/registry/host_state.h"
 
 namespace mfn::registry {
 
@@ -53,6 +54,9 @@ class CallThreads {
 
   // RESOURCE_EXHAUSTED: the system has no thread to give.
   absl::StatusOr<Lease> Take();
+
+  // What belongs to the process, as it was when this was made; put back as calls return.
+  const HostState& host_state() const;
 
   // Whether the calling thread is one of these.
   static bool OnCallThread();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/registry/contain.h"
 #include "server/registry/instance.h"
 
 namespace mfn::registry {
@@ -71,7 +72,8 @@ OwnedBatch& OwnedBatch::operator=(OwnedBatch&& other) noexcept {
 }
 
 OwnedBatch::~OwnedBatch() {
-  if (batch_.release != nullptr) batch_.release(&batch_);
+  if (batch_.release == nullptr) return;
+  Contain("release", [this] { batch_.release(&batch_); });
 }
 
 absl::Span<const mfn_record> OwnedBatch::records() const {

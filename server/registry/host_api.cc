@@ -51,9 +51,16 @@ struct HostApi::Functions {
   static const HostApi* Self(const mfn_host* host) { return static_cast<const HostApi*>(host); }
 
   static void LogLine(const mfn_host* host, int32_t level, mfn_bytes message) {
+    const InstanceContext& context = *Self(host)->context_;
+    const auto left_out = Self(host)->log_limit_.Pass(context.options.clock->MonotonicNanos());
+    if (!left_out.has_value()) return;
+    if (*left_out > 0) {
+      Log(LogLevel::kWarning, "plugin", "lines of the plugin were left out: it logs too much",
+          {{"instance", context.config.name}, {"lines", absl::StrCat(*left_out)}});
+    }
     const int32_t known = std::clamp<int32_t>(level, MFN_LOG_DEBUG, MFN_LOG_ERROR);
     Log(static_cast<LogLevel>(known), "plugin", CleanText(message, kMaxMessage),
-        {{"instance", Self(host)->context_->config.name}});
+        {{"instance", context.config.name}});
   }
 
   static uint64_t Register(const mfn_host* host, int32_t kind, mfn_bytes name, const mfn_kv* labels,
@@ -82,11 +89,15 @@ struct HostApi::Functions {
   }
   static int64_t Deadline(const mfn_call* call) { return call->deadline_ns; }
 
+  // Another thread than the call's would write beside it.
+  static bool IsForeign(const mfn_call* call) { return call->thread != std::this_thread::get_id(); }
+
   static void Fail(mfn_call* call, const mfn_failure* failure) {
+    if (IsForeign(call)) return;
     call->failure = CopyFailure(failure);
   }
   static void FailRecord(mfn_call* call, uint64_t index, const mfn_failure* failure) {
-    if (index >= call->n_records) return;
+    if (IsForeign(call) || index >= call->n_records) return;
     // A plugin that names records over and over may not fill the memory; the last word counts.
     for (auto& known : call->records) {
       if (call->records.size() < 2 * call->n_records) break;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "mfn/plugin.h"
@@ -13,6 +14,7 @@
 #include "server/base/clock.h"
 #include "server/registry/cancel_fd.h"
 #include "server/registry/instance.h"
+#include "server/registry/log_limit.h"
 
 // One call into a plugin. Used by the call's thread only, except deadline and cancellation, which
 // any thread may read while the call runs.
@@ -36,6 +38,7 @@ struct mfn_call {
   const mfn::Cancellation stopped;    // the instance's end
   std::atomic<bool> given_up{false};  // nobody waits for it any more
   mfn::registry::CancelFd* const cancel_fd;
+  std::thread::id thread;              // that it runs on, once it runs
   uint64_t n_records = 0;              // of the batch that is written
   mfn::registry::Failure failure;      // the plugin's last words; its code is not set
   std::vector<RecordFailure> records;  // in the order of fail_record
@@ -68,6 +71,7 @@ class HostApi : public mfn_host {
   const std::shared_ptr<const InstanceContext> context_;
   std::atomic<bool> fenced_{false};
   mutable std::atomic<bool> resolves_secrets_{false};
+  mutable LogLimit log_limit_;
 };
 
 }  // namespace mfn::registry

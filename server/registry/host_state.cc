@@ -8,6 +8,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <climits>
 #include <cstring>
 
@@ -19,6 +20,8 @@
 
 namespace mfn::registry {
 namespace {
+
+using namespace std::chrono_literals;  // NOLINT(google-build-using-namespace)
 
 // Those that a server depends on or that end a process. What is not here is not looked at.
 constexpr std::array kSignals = {SIGHUP,  SIGINT,  SIGQUIT, SIGILL,  SIGABRT, SIGBUS,  SIGFPE,
@@ -132,6 +135,13 @@ std::string HostState::Restore() const {
     Append(kStdNames[i], &changed);
   }
   return changed;
+}
+
+std::string HostState::RestoreSometimes() const {
+  const int64_t now = std::chrono::steady_clock::now().time_since_epoch() / 1ns;
+  int64_t next = next_.load(std::memory_order_relaxed);
+  if (now < next || !next_.compare_exchange_strong(next, now + 1s / 1ns)) return "";
+  return Restore();
 }
 
 ThreadState::ThreadState(bool signals)

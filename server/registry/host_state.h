@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 
@@ -27,6 +28,8 @@ class HostState {
   // SIGTERM (set by /opt/mfn/x.so), the locale"; empty: nothing. Thread-safe in itself; another
   // thread that changes the same things at the same time may win. About 15 system calls.
   std::string Restore() const;
+  // The same, at most once a second; for after each call of a plugin.
+  std::string RestoreSometimes() const;
 
  private:
   struct StdFd {
@@ -39,6 +42,7 @@ class HostState {
   std::string locale_;
   std::string directory_;
   std::array<StdFd, 3> std_fds_;
+  mutable std::atomic<int64_t> next_{0};  // steady nanoseconds
 };
 
 // Of the calling thread, for the time that plugin code runs on it.

@@ -147,10 +147,12 @@ absl::Status ImportRoles(const std::string& what, Component* component) {
 }
 
 absl::StatusOr<std::shared_ptr<const Component>> ImportComponent(const mfn_component* from,
-                                                                 uint64_t index) {
+                                                                 uint64_t index,
+                                                                 const std::string& plugin_id) {
   std::string what = absl::StrCat("component #", index);
   if (from == nullptr) return Missing(what, "the pointer to it");
   auto component = std::make_shared<Component>();
+  component->plugin_id = plugin_id;
   mfn_component& table = component->table;
   if (absl::Status s = Copy(from, kMinComponent, what, &table); !s.ok()) return s;
   if (table.type == nullptr || *table.type == '\0') return Missing(what, "type");
@@ -189,7 +191,7 @@ absl::StatusOr<ImportedPlugin> ImportPlugin(const mfn_plugin* from) {
   imported.info.abi_minor = plugin.abi_minor;
   std::set<std::string> types;
   for (uint64_t i = 0; i < plugin.n_components; ++i) {
-    auto component = ImportComponent(plugin.components[i], i);
+    auto component = ImportComponent(plugin.components[i], i, imported.info.id);
     if (!component.ok()) return component.status();
     const ComponentInfo& info = (*component)->info;
     if (!types.insert(info.type).second) {

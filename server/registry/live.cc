@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/registry/call_threads.h"
+#include "server/registry/contain.h"
 #include "server/registry/instance_context.h"
 #include "server/registry/plugin_call.h"
 #include "server/registry/text.h"
@@ -31,7 +32,7 @@ mfn_code Create(PluginCall& call) {
 }
 
 mfn_code Destroy(PluginCall& call) {
-  call.live->context->component->table.destroy(call.live->self);
+  Contain("destroy", [&] { call.live->context->component->table.destroy(call.live->self); });
   return MFN_OK;
 }
 
@@ -43,7 +44,10 @@ struct Destroyer {
     const std::shared_ptr<const InstanceContext> context = live->context;
     absl::StatusOr<CallThreads::Lease> lease =
         CallThreads::OnCallThread() ? absl::ResourceExhaustedError("") : context->threads->Take();
-    if (!lease.ok()) return context->component->table.destroy(live->self);
+    if (!lease.ok()) {
+      Contain("destroy", [&] { context->component->table.destroy(live->self); });
+      return;
+    }
     Clock* const clock = Clock::Real();  // what waits here is a shutdown
     PluginCall& call = **lease;
     call.what = "destroy";

@@ -54,7 +54,6 @@ class RegistryImpl final : public Registry {
   void PutBack(const std::string& file, const ThreadState& thread) const;
 
   const RegistryOptions options_;
-  const HostState host_state_;
   const std::shared_ptr<CallThreads> threads_ = std::make_shared<CallThreads>();
   mutable Mutex mutex_;
   std::set<std::string> paths_ ABSL_GUARDED_BY(mutex_);  // canonical
@@ -103,7 +102,7 @@ absl::Status RegistryImpl::LoadFile(const std::string& path) {
 
 // What loading a library changed, also one that was then refused.
 void RegistryImpl::PutBack(const std::string& file, const ThreadState& thread) const {
-  for (const std::string& changed : {thread.Restore(), host_state_.Restore()}) {
+  for (const std::string& changed : {thread.Restore(), threads_->host_state().Restore()}) {
     if (changed.empty()) continue;
     Log(LogLevel::kWarning, "registry", "loading a library changed what is the server's; put back",
         {{"path", file}, {"changed", changed}});

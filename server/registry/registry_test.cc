@@ -109,6 +109,7 @@ TEST_F(RegistryTest, ATypeIsOfferedOnce) {
   fs::copy(Lib("sound"), dir_ + "/copy.so");
   const absl::Status status = registry_->LoadFile(dir_ + "/copy.so");
   EXPECT_TRUE(absl::IsAlreadyExists(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr("offered by plugin org.example.defect"));
 }
 
 TEST_F(RegistryTest, AnUnknownTypeNamesTheKnownOnes) {

@@ -1,5 +1,6 @@
 // Defects of a call's answer: they cost that call, its error says what was wrong, and the next call
 // is made.
+#include "absl/time/clock.h"
 #include "tests/bad_plugins/bad_test.h"
 
 namespace mfn::registry {
@@ -120,7 +121,51 @@ TEST_F(CallTest, ExceptionsEndInTheWrapper) {
   const WriteResult written = Write(*instance);
   EXPECT_EQ(written.failure.code, MFN_RETRYABLE) << "no memory now may be memory later";
   EXPECT_EQ(written.failure.reason, "OUT_OF_MEMORY");
-  EXPECT_EQ(instance->Ack(read.batch, {}, {}).reason, "EXCEPTION");
+}
+
+TEST_F(CallTest, ExceptionsOfPlainCEndInTheHost) {
+  const auto instance = MakeSink("raw_throws");
+  const Failure written = Write(*instance).failure;
+  EXPECT_EQ(written.code, MFN_PERMANENT);
+  EXPECT_EQ(written.reason, "EXCEPTION");
+  EXPECT_THAT(written.message, HasSubstr("thrown in write"));
+  EXPECT_THAT(std::string(instance->Check({}).message()), HasSubstr("thrown in check"));
+  ReadResult read = Read(*instance);
+  EXPECT_TRUE(read.failure.ok());
+  EXPECT_EQ(instance->Ack(read.batch, {}, {}).reason, "EXCEPTION") << "an int was thrown";
+  read = ReadResult();
+  EXPECT_EQ(log_.With("threw where it must not function=release what=thrown in release").size(),
+            1u);
+  InstanceConfig config = Config("raw_throws", InstanceRole::kPublisher);
+  config.config_json = R"({"throw": true})";
+  EXPECT_THAT(std::string(registry_->Validate(config).message()), HasSubstr("thrown in validate"));
+  instance->Close(absl::Seconds(5));
+  EXPECT_EQ(log_.With("threw where it must not function=destroy what=thrown in destroy").size(),
+            1u);
+}
+
+TEST_F(CallTest, ACallThatNeverReturnsIsLeftAlone) {
+  const auto instance = MakeSink("never_returns");
+  const Failure failure = Write(*instance).failure;
+  EXPECT_EQ(failure.reason, "CALL_OVERRAN") << failure.message;
+  EXPECT_TRUE(Read(*instance).failure.ok()) << "its replacement serves";
+  instance->Close(absl::Milliseconds(100));
+}
+
+TEST_F(CallTest, ACallThatComesBackTooLateIsNotWaitedFor) {
+  const auto instance = Make("ignores_deadline");
+  const ReadResult read = Read(*instance);
+  EXPECT_EQ(read.failure.reason, "CALL_OVERRAN");
+  EXPECT_TRUE(read.batch.records().empty());
+}
+
+TEST_F(CallTest, ADestroyThatNeverReturnsIsNotWaitedFor) {
+  const auto instance = Make("slow_destroy");
+  EXPECT_TRUE(Read(*instance).failure.ok());
+  const absl::Time begin = absl::Now();
+  instance->Close(absl::Milliseconds(200));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(8));
+  ExpectStillServing();
 }
 
 TEST_F(CallTest, AnInstanceThatIsNone) {

@@ -8,6 +8,7 @@
 #include <cfloat>
 #include <filesystem>
 
+#include "absl/time/clock.h"
 #include "server/store/state_store.h"
 #include "server/store/store.h"
 #include "tests/bad_plugins/bad_test.h"
@@ -127,6 +128,47 @@ TEST_F(HostTest, QuestionsForExtensionsThatCannotBe) {
 
 TEST_F(HostTest, ABrokenPipeIsACallsFailure) {
   EXPECT_EQ(Write(*MakeSink("broken_pipe")).failure.code, MFN_RETRYABLE);
+}
+
+TEST_F(HostTest, SignalHandlersAndLocaleSetInACallArePutBack) {
+  const auto on_term = HandlerOf(SIGTERM);
+  for (const char* plugin : {"signals", "locale"}) {
+    const auto sink = MakeSink(plugin);
+    // The process is looked at once a second, at the end of a call.
+    const absl::Time end = absl::Now() + absl::Seconds(10);
+    const auto lines = [&] {
+      return log_.With(absl::StrCat("put back instance=", sink->name(), " plugin=org.example.bad"));
+    };
+    while (lines().empty() && absl::Now() < end) EXPECT_TRUE(Write(*sink).failure.ok());
+    EXPECT_FALSE(lines().empty()) << plugin;
+  }
+  const auto sound = Make("sound");
+  while (log_.With("the locale\n").empty() && std::string(setlocale(LC_ALL, nullptr)) != "C") {
+    Read(*sound);
+  }
+  EXPECT_EQ(HandlerOf(SIGPIPE), SIG_IGN);
+  EXPECT_EQ(HandlerOf(SIGTERM), on_term);
+}
+
+TEST_F(HostTest, ArithmeticOfAThreadIsPutBackAfterEachCall) {
+  const auto sink = MakeSink("fast_math");
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Write(*sink).failure.ok());
+  EXPECT_EQ(log_.With("function=write changed=the arithmetic of the thread").size(), 3u);
+}
+
+TEST_F(HostTest, AFloodOfLinesIsCut) {
+  const auto sink = MakeSink("log_flood");
+  EXPECT_TRUE(Write(*sink).failure.ok());
+  EXPECT_LT(log_.With("again instance=").size(), 2000u);
+  const absl::Time end = absl::Now() + absl::Seconds(10);
+  while (log_.With("lines of the plugin were left out").empty() && absl::Now() < end) Write(*sink);
+  EXPECT_FALSE(log_.With("lines of the plugin were left out").empty());
+}
+
+TEST_F(HostTest, WordsOfAnotherThreadAreNotTheCalls) {
+  const WriteResult result = Write(*MakeSink("foreign_thread"));
+  EXPECT_EQ(result.failure.reason, "OWN");
+  EXPECT_TRUE(result.failed.empty());
 }
 
 TEST_F(HostTest, WhatAPluginPrintsIsNobodysInput) {

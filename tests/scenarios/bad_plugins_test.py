@@ -17,12 +17,13 @@ LEFT_OUT = {"start_hangs_with_child.so"}
 
 # Loaded, and wrong only when called. Sinks are written to, sources read from.
 SINKS = ["unknown_code", "end_of_write", "wrapper_throws", "garbage_texts", "fail_abuse", "metric_flood", "prints",
-         "broken_pipe", "symbols"]
+         "broken_pipe", "symbols", "raw_throws", "log_flood", "signals", "locale", "fast_math", "never_returns"]
 SOURCES = ["null_records", "too_many", "null_data", "huge_length", "wild_pointers", "gigabytes", "many_attributes",
            "output_of_error", "unknown_code"]
 # What a bad sink answers for good: its records become dead letters with this reason.
-REFUSED = {"unknown_code": "UNKNOWN_CODE", "end_of_write": "UNKNOWN_CODE", "garbage_texts": "?" * 64}
-ACCEPTED = ["fail_abuse", "metric_flood", "prints", "symbols"]
+REFUSED = {"unknown_code": "UNKNOWN_CODE", "end_of_write": "UNKNOWN_CODE", "garbage_texts": "?" * 64,
+           "raw_throws": "EXCEPTION"}
+ACCEPTED = ["fail_abuse", "metric_flood", "prints", "symbols", "log_flood", "signals", "locale", "fast_math"]
 # Files that must be named in the log, with the words of the reason.
 REJECTED = {
     "start_crashes": "loading it ended the process with",
@@ -112,6 +113,9 @@ def test_serves_with_every_bad_plugin_in_its_folder():
             raise AssertionError("a sound execute of a bad plugin failed: %s" % error)
         assert server.call("mfn.v1.SimulationService/Run", {"seed": 42})["growth_events"] == 14
         assert "good" in {row["request_id"] for row in read_jsonl(server.dir / "outbox")}
+        # SIGTERM still stops it: the handlers that a plugin installed were put back.
+        wait_until(lambda: "put back" in server.log(), "the handlers to be put back")
+        assert "CALL_OVERRAN" in server.log() or "does not return" in server.log(), server.log()[-2000:]
         assert server.stop() == 0, server.log()[-2000:]
 
 

@@ -15,9 +15,9 @@ static mfn_code Validate(mfn_call*, const mfn_host*, mfn_bytes json) {
 static mfn_code Check(void*, mfn_call*) { return Throw("check"); }
 static void Destroy(void*) { Throw("destroy"); }
 static void Release(mfn_batch*) { Throw("release"); }
-static mfn_record record;
+static mfn_record empty_record;
 static mfn_code Read(void*, mfn_call*, uint64_t, uint64_t, mfn_batch* out) {
-  out->records = &record;
+  out->records = &empty_record;
   out->n_records = 1;
   out->release = Release;
   return MFN_OK;
