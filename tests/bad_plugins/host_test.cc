@@ -171,6 +171,16 @@ TEST_F(HostTest, WordsOfAnotherThreadAreNotTheCalls) {
   EXPECT_TRUE(result.failed.empty());
 }
 
+TEST_F(HostTest, AThreadThatIsLeftBehindFindsItsLibrary) {
+  {
+    const auto instance = Make("thread_left");
+    EXPECT_EQ(Read(*instance).batch.records().size(), 1u);
+    ASSERT_TRUE(registry_->DeleteInstance(instance->name(), absl::Seconds(1)).ok());
+  }
+  registry_ = Registry::Create({});
+  ExpectStillServing();
+}
+
 TEST_F(HostTest, WhatAPluginPrintsIsNobodysInput) {
   EXPECT_TRUE(Write(*MakeSink("prints")).failure.ok());
 }
