@@ -131,6 +131,12 @@ int main(int argc, char** argv) {
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  // Ignored above, and blocked: a plugin that gives SIGPIPE its handler back may not end the server
+  // in the moment before that is put right.
+  sigset_t pipe;
+  sigemptyset(&pipe);
+  sigaddset(&pipe, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &pipe, nullptr);
   const mfn::EnvLookup env = mfn::ProcessEnv();
   const absl::Status logging =
       mfn::observability::InstallLogSink(env("MFN_LOG_LEVEL"), env("MFN_LOG_FORMAT"));

@@ -115,7 +115,7 @@ def test_serves_with_every_bad_plugin_in_its_folder():
         assert "good" in {row["request_id"] for row in read_jsonl(server.dir / "outbox")}
         # SIGTERM still stops it: the handlers that a plugin installed were put back.
         wait_until(lambda: "put back" in server.log(), "the handlers to be put back")
-        assert "CALL_OVERRAN" in server.log() or "does not return" in server.log(), server.log()[-2000:]
+        wait_until(lambda: "a plugin call does not return" in server.log(), "the call that hangs to be given up")
         assert server.stop() == 0, server.log()[-2000:]
 
 
