@@ -6,10 +6,15 @@
 #include <thread>
 #include <utility>
 
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 #include "server/base/mutex.h"
 
 namespace mfn {
+namespace {
+
+absl::Duration SteadyNow() { return absl::Nanoseconds(Clock::Real()->MonotonicNanos()); }
+
+}  // namespace
 
 struct Cancellation::State {
   std::atomic<bool> cancelled{false};
@@ -48,10 +53,11 @@ bool Cancellation::cancelled() const {
 bool Cancellation::WaitFor(absl::Duration duration) const {
   // Without a source nothing can fire; a state of its own serves to wait on.
   const std::shared_ptr<State> state = state_ != nullptr ? state_ : std::make_shared<State>();
-  const absl::Time deadline = absl::Now() + duration;
+  // Not the wall clock, which may jump.
+  const absl::Duration deadline = SteadyNow() + duration;
   MutexLock lock(&state->mutex);
   while (!state->cancelled.load(std::memory_order_acquire)) {
-    const absl::Duration left = deadline - absl::Now();
+    const absl::Duration left = deadline - SteadyNow();
     if (left <= absl::ZeroDuration()) return false;
     state->changed.WaitFor(&state->mutex, left);
   }

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "absl/time/clock.h"
+#include "server/base/clock.h"
 
 namespace mfn::registry {
 namespace {
@@ -69,10 +69,12 @@ bool CallGate::closed() const {
 }
 
 bool CallGate::WaitIdle(absl::Duration bound) {
-  const absl::Time until = absl::Now() + bound;
+  // Not the wall clock, which may jump.
+  const auto now = [] { return absl::Nanoseconds(Clock::Real()->MonotonicNanos()); };
+  const absl::Duration until = now() + bound;
   MutexLock lock(&mutex_);
   while (std::any_of(inside_.begin(), inside_.end(), [](int n) { return n > 0; })) {
-    const absl::Duration left = until - absl::Now();
+    const absl::Duration left = until - now();
     if (left <= absl::ZeroDuration()) return false;
     changed_.WaitFor(&mutex_, left);
   }

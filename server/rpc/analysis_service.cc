@@ -89,6 +89,7 @@ absl::Status Ifs(const mfn::v1::GenerateIfsRequest& request,
 }
 
 absl::Status BoxDimension(const mfn::v1::ComputeBoxDimensionRequest& request,
+                          const Cancellation& /*cancel*/,
                           mfn::v1::ComputeBoxDimensionResponse* response) {
   FieldData field;
   if (absl::Status s = Required(request.has_field(), "field"); !s.ok()) return s;
@@ -136,7 +137,7 @@ absl::Status Flatten(const Rows& rows, absl::string_view field, std::vector<doub
   return absl::OkStatus();
 }
 
-absl::Status Stdp(const mfn::v1::ComputeStdpRequest& request,
+absl::Status Stdp(const mfn::v1::ComputeStdpRequest& request, const Cancellation& cancel,
                   mfn::v1::ComputeStdpResponse* response) {
   constexpr size_t kMaxWeights = kMaxReplyFieldBytes / sizeof(double);
   std::vector<double> pre, post;
@@ -165,7 +166,7 @@ absl::Status Stdp(const mfn::v1::ComputeStdpRequest& request,
   if (request.has_tau_minus()) params.tau_minus = request.tau_minus();
   if (request.has_a_plus()) params.a_plus = request.a_plus();
   if (request.has_a_minus()) params.a_minus = request.a_minus();
-  auto changes = engine::StdpWeightChange(params, spikes);
+  auto changes = engine::StdpWeightChange(params, spikes, [&] { return cancel.cancelled(); });
   if (!changes.ok()) return pipeline::ToStatus(changes.error());
   for (size_t row = 0; row < spikes.n_pre; ++row) {
     const auto begin = changes->begin() + static_cast<ptrdiff_t>(row * spikes.n_post);
@@ -176,7 +177,7 @@ absl::Status Stdp(const mfn::v1::ComputeStdpRequest& request,
 }
 
 absl::Status Aggregate(const mfn::v1::AggregateGradientsRequest& request,
-                       mfn::v1::AggregateGradientsResponse* response) {
+                       const Cancellation& cancel, mfn::v1::AggregateGradientsResponse* response) {
   engine::KrumParams params;
   params.num_clusters = request.has_num_clusters() ? request.num_clusters() : 10;
   if (request.has_byzantine_fraction()) params.byzantine_fraction = request.byzantine_fraction();
@@ -195,7 +196,8 @@ absl::Status Aggregate(const mfn::v1::AggregateGradientsRequest& request,
   }
   // The reference starts from the same seed on every call.
   engine::Generator generator{engine::Seed(engine::kKrumDefaultSeed)};
-  auto joined = engine::AggregateGradientsFloat32(params, gradients, generator);
+  auto joined = engine::AggregateGradientsFloat32(params, gradients, generator,
+                                                  [&] { return cancel.cancelled(); });
   if (!joined.ok()) return pipeline::ToStatus(joined.error());
   response->mutable_values()->Add(joined->begin(), joined->end());
   response->set_num_input_gradients(request.gradients_size());
@@ -217,7 +219,8 @@ class AnalysisService final : public mfn::v1::AnalysisService::CallbackService {
                                         mfn::v1::GenerateIfsResponse* response) override {
     return calls_->Unary(
         context, "mfn.v1.AnalysisService/GenerateIfs", Lane::kSimulation,
-        [=](const CallInfo&) { return Ifs(*request, response); }, 3 * kMaxReplyFieldBytes);
+        [=](const CallInfo&) { return Ifs(*request, response); },
+        request->include_points() ? 3 * kMaxReplyFieldBytes : 65536);
   }
   grpc::ServerUnaryReactor* ComputeBoxDimension(
       grpc::CallbackServerContext* context, const mfn::v1::ComputeBoxDimensionRequest* request,
@@ -242,10 +245,11 @@ class AnalysisService final : public mfn::v1::AnalysisService::CallbackService {
   template <typename Request, typename Response>
   grpc::ServerUnaryReactor* Heavy(grpc::CallbackServerContext* context, absl::string_view method,
                                   const Request* request, Response* response,
-                                  absl::Status (*compute)(const Request&, Response*)) {
+                                  absl::Status (*compute)(const Request&, const Cancellation&,
+                                                          Response*)) {
     return calls_->Unary(
         context, method, Lane::kSimulation,
-        [=](const CallInfo&) { return compute(*request, response); },
+        [=](const CallInfo& call) { return compute(*request, call.cancel, response); },
         4 * static_cast<int64_t>(request->ByteSizeLong()) + 2 * kMaxReplyFieldBytes);
   }
 

@@ -20,7 +20,7 @@ absl::Status Busy(absl::string_view what) {
                     absl::Seconds(1));
 }
 
-// A stream of many requests reserves about 40 MiB for each thread.
+// The largest request with the largest reply takes about 40 MiB, and each thread may hold two.
 int64_t DefaultMemory(int threads) {
   return std::max(int64_t{2} << 30, threads * (int64_t{160} << 20));
 }
@@ -83,9 +83,12 @@ int64_t MemoryBudget::free() const {
 // A call that runs on a pool's thread. Owned by gRPC, which ends it with OnDone.
 class CallRunner::PooledCall final : public grpc::ServerUnaryReactor {
  public:
-  PooledCall(std::shared_ptr<CallRecord> record, Handler handler,
+  PooledCall(StallWatch* stalls, grpc::CallbackServerContext* context,
+             std::shared_ptr<CallRecord> record, Handler handler,
              MemoryBudget::Reservation reservation)
-      : record_(std::move(record)),
+      : stalls_(stalls),
+        context_(context),
+        record_(std::move(record)),
         info_(InfoOf(*record_)),
         handler_(std::move(handler)),
         reservation_(std::move(reservation)) {
@@ -99,13 +102,20 @@ class CallRunner::PooledCall final : public grpc::ServerUnaryReactor {
     const absl::Status status = info_.cancel.cancelled()
                                     ? absl::CancelledError("the caller cancelled")
                                     : WithoutExceptions([this] { return handler_(info_); });
+    write_ = stalls_->Begin(context_);
     Finish(record_->End(status));
   }
 
   void OnCancel() override { source_.Cancel(); }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    stalls_->End(write_);
+    delete this;
+  }
 
  private:
+  StallWatch* const stalls_;
+  grpc::CallbackServerContext* const context_;
+  uint64_t write_ = 0;  // the reply's number in the watch
   CancellationSource source_;
   const std::shared_ptr<CallRecord> record_;
   CallInfo info_;
@@ -119,6 +129,7 @@ CallRunner::CallRunner(const Options& options)
       simulations_(options.simulation_threads),
       memory_(options.memory_bytes > 0 ? options.memory_bytes
                                        : DefaultMemory(simulations_.threads())),
+      stalls_(options.stall_timeout),
       blocking_(options.blocking_threads),
       simulation_queue_(simulations_.AddQueue(0)),
       blocking_queue_(blocking_.AddQueue(0)) {}
@@ -158,7 +169,8 @@ grpc::ServerUnaryReactor* CallRunner::Unary(grpc::CallbackServerContext* context
   if (!EnterQueue(lane)) {
     return FinishNow(context, record.get(), Busy("too many calls are waiting"));
   }
-  auto* call = new PooledCall(std::move(record), std::move(handler), *std::move(reservation));
+  auto* call = new PooledCall(&stalls_, context, std::move(record), std::move(handler),
+                              *std::move(reservation));
   const auto task = [this, lane, call](engine::Simulation* arena) {
     LeaveQueue(lane);
     call->Run(lane == Lane::kSimulation ? arena : nullptr);

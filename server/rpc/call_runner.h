@@ -23,6 +23,7 @@
 #include "server/pipeline/worker_pool.h"
 #include "server/rpc/access.h"
 #include "server/rpc/call_record.h"
+#include "server/rpc/stall_watch.h"
 
 namespace grpc {
 class CallbackServerContext;
@@ -82,7 +83,9 @@ class CallRunner {
     Clock* clock = Clock::Real();
     int simulation_threads = 0;  // 0: one per core
     int blocking_threads = 16;
-    int max_waiting = 256;  // calls of one lane that wait for a thread; more are refused
+    int max_waiting = 4096;  // calls of one lane that wait for a thread; more are refused
+    // A stream whose reader takes nothing for so long is ended; 0: never.
+    absl::Duration stall_timeout = absl::Seconds(60);
     // What calls may hold; 0: 2 GiB, or more where there are many simulation threads.
     int64_t memory_bytes = 0;
     AccessLog access_log = AccessLog::kDebug;
@@ -110,6 +113,7 @@ class CallRunner {
   void Collect(MetricSet* out) const;
 
   MemoryBudget& memory() { return memory_; }
+  StallWatch& stalls() { return stalls_; }
   Clock* clock() { return options_.clock; }
   int simulation_threads() const { return simulations_.threads(); }
 
@@ -124,6 +128,7 @@ class CallRunner {
   CallStats stats_;
   pipeline::WorkerPool simulations_;
   MemoryBudget memory_;
+  StallWatch stalls_;
   pipeline::WorkerPool blocking_;
   std::shared_ptr<pipeline::WorkerPool::Queue> simulation_queue_;
   std::shared_ptr<pipeline::WorkerPool::Queue> blocking_queue_;

@@ -15,10 +15,6 @@ using Request = mfn::v1::RunManyRequest;
 using Response = mfn::v1::RunManyResponse;
 using Reactor = grpc::ServerBidiReactor<Request, Response>;
 
-// What a request of this stream and its result may take: an initial field of the largest grid, as
-// bytes and as numbers, and the fields of a reply twice.
-constexpr int64_t kMemoryPerRequest = int64_t{20} << 20;
-
 class Refused final : public Reactor {
  public:
   Refused(CallRecord* record, const absl::Status& status) { Finish(record->End(status)); }
@@ -29,12 +25,12 @@ class Refused final : public Reactor {
 // one read and one write are under way. It finishes when nothing is.
 class RunManyCall final : public Reactor {
  public:
-  RunManyCall(CallRunner* calls, std::shared_ptr<CallRecord> record, int bound,
-              MemoryBudget::Reservation reservation)
+  RunManyCall(CallRunner* calls, grpc::CallbackServerContext* context,
+              std::shared_ptr<CallRecord> record)
       : calls_(calls),
+        context_(context),
         record_(std::move(record)),
-        bound_(bound),
-        reservation_(std::move(reservation)) {
+        bound_(2 * calls->simulation_threads()) {
     cancel_ = source_.token();
     StartRead(&request_);
   }
@@ -52,6 +48,8 @@ class RunManyCall final : public Reactor {
   }
 
   void OnWriteDone(bool ok) override {
+    calls_->stalls().End(std::exchange(write_, 0));
+    current_ = {};
     Action action;
     {
       MutexLock lock(&mutex_);
@@ -67,6 +65,11 @@ class RunManyCall final : public Reactor {
   void OnDone() override { delete this; }
 
  private:
+  // A result that waits to be written, with what it and its request may take.
+  struct Result {
+    std::unique_ptr<Response> response;
+    MemoryBudget::Reservation reservation;
+  };
   struct Action {
     bool read = false, write = false, finish = false;
   };
@@ -74,37 +77,43 @@ class RunManyCall final : public Reactor {
   void Dispatch() {
     auto request = std::make_shared<Request>(std::move(request_));
     request_.Clear();
-    uint64_t index;
+    auto ready = std::make_shared<Result>();
+    ready->response = std::make_unique<Response>();
     {
       MutexLock lock(&mutex_);
-      index = next_index_++;
+      ready->response->set_index(next_index_++);
       ++in_flight_;
     }
-    calls_->PushSimulation(
-        [this, request, index](engine::Simulation* arena) { Compute(*request, index, arena); });
+    auto reservation = calls_->memory().Reserve(MemoryOf(request->simulation()));
+    if (!reservation.ok()) {
+      Perform(Keep(*request, reservation.status(), ready.get()));
+      return;
+    }
+    ready->reservation = *std::move(reservation);
+    calls_->PushSimulation([this, request, ready](engine::Simulation* arena) {
+      const absl::Status status = WithoutExceptions([&] {
+        const LogScope scope(record_->log_fields());
+        return RunToResult(request->simulation(), cancel_, arena,
+                           ready->response->mutable_result());
+      });
+      Perform(Keep(*request, status, ready.get()));
+    });
   }
 
-  void Compute(const Request& request, uint64_t index, engine::Simulation* arena) {
-    const LogScope scope(record_->log_fields());
-    auto response = std::make_unique<Response>();
-    response->set_index(index);
-    mfn::v1::SimulationResult* result = response->mutable_result();
-    const absl::Status status = WithoutExceptions(
-        [&] { return RunToResult(request.simulation(), cancel_, arena, result); });
+  // Puts what came of a request among the results, and says what to start now.
+  Action Keep(const Request& request, const absl::Status& status, Result* ready) {
+    mfn::v1::SimulationResult* result = ready->response->mutable_result();
     if (!status.ok()) {
       result->Clear();
       pipeline::ErrorToProto(status, result);
+      result->mutable_error()->set_reason(ReasonOf(status));
       if (CheckRequestId(request.simulation()).ok()) {
         result->set_request_id(request.simulation().request_id());
       }
     }
-    Action action;
-    {
-      MutexLock lock(&mutex_);
-      ready_.push_back(std::move(response));
-      action = NextAction();
-    }
-    Perform(action);
+    MutexLock lock(&mutex_);
+    ready_.push_back(std::move(*ready));
+    return NextAction();
   }
 
   // Decides what to start and marks it as started.
@@ -138,20 +147,24 @@ class RunManyCall final : public Reactor {
     }
     // A read that is under way keeps the stream open, so it is safe to start the write after it.
     if (action.read) StartRead(&request_);
-    if (action.write) StartWrite(current_.get());
+    if (action.write) {
+      write_ = calls_->stalls().Begin(context_);
+      StartWrite(current_.response.get());
+    }
   }
 
   CallRunner* const calls_;
+  grpc::CallbackServerContext* const context_;
   const std::shared_ptr<CallRecord> record_;
   const int bound_;
-  const MemoryBudget::Reservation reservation_;
   CancellationSource source_;
   Cancellation cancel_;
-  Request request_;                    // touched by the read that is under way only
-  std::unique_ptr<Response> current_;  // touched by the write that is under way only
+  Request request_;     // touched by the read that is under way only
+  Result current_;      // touched by the write that is under way only
+  uint64_t write_ = 0;  // its number in the watch
 
   Mutex mutex_;
-  std::deque<std::unique_ptr<Response>> ready_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Result> ready_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_index_ ABSL_GUARDED_BY(mutex_) = 0;
   int in_flight_ ABSL_GUARDED_BY(mutex_) = 0;  // read and not yet written
   bool reading_ ABSL_GUARDED_BY(mutex_) = true;
@@ -167,10 +180,7 @@ grpc::ServerBidiReactor<Request, Response>* StartRunMany(CallRunner* calls,
                                                          grpc::CallbackServerContext* context) {
   auto [record, admitted] = calls->Admit(context, "mfn.v1.SimulationService/RunMany");
   if (!admitted.ok()) return new Refused(record.get(), admitted);
-  const int bound = 2 * calls->simulation_threads();
-  auto reservation = calls->memory().Reserve(bound * kMemoryPerRequest);
-  if (!reservation.ok()) return new Refused(record.get(), reservation.status());
-  return new RunManyCall(calls, std::move(record), bound, *std::move(reservation));
+  return new RunManyCall(calls, context, std::move(record));
 }
 
 }  // namespace mfn::rpc

@@ -78,9 +78,11 @@ class Refused final : public Reactor {
 // Slices and writes alternate, so only one thread is here at any time, OnCancel apart.
 class RunStreamCall final : public Reactor {
  public:
-  RunStreamCall(CallRunner* calls, std::shared_ptr<CallRecord> record, Plan plan,
+  RunStreamCall(CallRunner* calls, grpc::CallbackServerContext* context,
+                std::shared_ptr<CallRecord> record, Plan plan,
                 MemoryBudget::Reservation reservation)
       : calls_(calls),
+        context_(context),
         record_(std::move(record)),
         plan_(std::move(plan)),
         reservation_(std::move(reservation)) {
@@ -93,6 +95,7 @@ class RunStreamCall final : public Reactor {
   }
 
   void OnWriteDone(bool ok) override {
+    calls_->stalls().End(std::exchange(write_, 0));
     if (!ok) {
       Finish(record_->End(absl::CancelledError("the reader is gone")));
       return;
@@ -100,7 +103,10 @@ class RunStreamCall final : public Reactor {
     Next();
   }
   void OnCancel() override { source_.Cancel(); }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    calls_->stalls().End(write_);
+    delete this;
+  }
 
  private:
   void Slice();
@@ -115,12 +121,17 @@ class RunStreamCall final : public Reactor {
   void Next();
   void WriteChunk();
   void WriteProgress();
+  void Write() {
+    write_ = calls_->stalls().Begin(context_);
+    StartWrite(&response_);
+  }
 
   std::span<const double> field() const {
     return plan_.job.compat ? std::span<const double>(compat_field_) : simulation_.field();
   }
 
   CallRunner* const calls_;
+  grpc::CallbackServerContext* const context_;
   const std::shared_ptr<CallRecord> record_;
   const Plan plan_;
   const MemoryBudget::Reservation reservation_;
@@ -138,7 +149,8 @@ class RunStreamCall final : public Reactor {
   size_t frame_left_ = 0;  // bytes of the current field that are still to be written
   bool progress_due_ = false;
   std::optional<mfn::v1::SimulationResult> result_;
-  Response response_;  // the write that is under way
+  Response response_;   // the write that is under way
+  uint64_t write_ = 0;  // its number in the watch
 };
 
 void RunStreamCall::Slice() {
@@ -247,6 +259,7 @@ void RunStreamCall::Next() {
     WriteProgress();
   } else if (result_) {
     *response_.mutable_result() = *std::move(result_);
+    write_ = calls_->stalls().Begin(context_);
     StartWriteAndFinish(&response_, grpc::WriteOptions(), record_->End(absl::OkStatus()));
   } else {
     PushSlice();
@@ -266,7 +279,7 @@ void RunStreamCall::WriteChunk() {
   SetBytes(values.subspan(offset / sizeof(double), bytes / sizeof(double)), frame->mutable_data());
   frame_left_ -= bytes;
   frame->set_last(frame_left_ == 0);
-  StartWrite(&response_);
+  Write();
 }
 
 void RunStreamCall::WriteProgress() {
@@ -278,13 +291,13 @@ void RunStreamCall::WriteProgress() {
   progress->set_growth_events(static_cast<uint32_t>(counters.growth_events));
   progress->set_turing_activations(static_cast<uint64_t>(counters.turing_activations));
   progress->set_clamping_events(static_cast<uint64_t>(counters.clamping_events));
-  StartWrite(&response_);
+  Write();
 }
 
 // The simulation's six arrays, those of the features, one chunk.
 int64_t StreamMemory(const mfn::v1::RunStreamRequest& request, int64_t grid_size) {
   return 12 * 8 * grid_size * grid_size + 2 * static_cast<int64_t>(request.ByteSizeLong()) +
-         2 * static_cast<int64_t>(kChunkBytes);
+         2 * std::min(static_cast<int64_t>(kChunkBytes), 8 * grid_size * grid_size);
 }
 
 }  // namespace
@@ -298,8 +311,8 @@ grpc::ServerWriteReactor<Response>* StartRunStream(CallRunner* calls,
   if (!plan.ok()) return new Refused(record.get(), plan.status());
   auto reservation = calls->memory().Reserve(StreamMemory(request, plan->job.config.grid_size));
   if (!reservation.ok()) return new Refused(record.get(), reservation.status());
-  auto* call =
-      new RunStreamCall(calls, std::move(record), *std::move(plan), *std::move(reservation));
+  auto* call = new RunStreamCall(calls, context, std::move(record), *std::move(plan),
+                                 *std::move(reservation));
   call->PushSlice();
   return call;
 }

@@ -32,7 +32,10 @@ namespace {
 constexpr int kMaxRequestBytes = 16 << 20;
 // What gRPC's own buffers may take, all connections together.
 constexpr size_t kMaxBufferBytes = size_t{512} << 20;
-constexpr int kMaxStreamsPerConnection = 256;
+constexpr int kMaxStreamsPerConnection = 1024;
+// A client that is gone without a word is noticed after both together.
+constexpr int kKeepAliveMillis = 60'000;
+constexpr int kKeepAliveTimeoutMillis = 20'000;
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, absl::string_view what) {
   std::ifstream in(path, std::ios::binary);
@@ -123,6 +126,8 @@ class GrpcServer final : public Server {
     // A second server on the same port is an error, not a way to share it.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepAliveMillis);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepAliveTimeoutMillis);
     grpc::ResourceQuota quota("mfnd");
     quota.Resize(kMaxBufferBytes);
     builder.SetResourceQuota(quota);

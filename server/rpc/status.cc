@@ -50,6 +50,8 @@ void Add(const google::protobuf::Message& detail, google::rpc::Status* status) {
 
 }  // namespace
 
+std::string ReasonOf(const absl::Status& status) { return InfoOf(status).reason(); }
+
 absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string_view message,
                    Metadata metadata) {
   google::rpc::ErrorInfo info;

@@ -35,6 +35,9 @@ absl::Status Error(absl::StatusCode code, absl::string_view reason, absl::string
 absl::Status RetryLater(absl::StatusCode code, absl::string_view reason, absl::string_view message,
                         absl::Duration delay, Metadata metadata = {});
 
+// The reason of a status, whoever made it: of Error, or of pipeline::FieldError.
+std::string ReasonOf(const absl::Status& status);
+
 // The same status with `prefix` before the field it names, if it names one: for messages that hold
 // the one which was checked.
 absl::Status WithFieldPrefix(const absl::Status& status, absl::string_view prefix);

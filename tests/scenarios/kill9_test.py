@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """kill -9 in the middle of 1,000 file requests, ten times: nothing lost, duplicates recognisable.
 
-MFN_KILLS=100 kills a hundred times, MFN_REQUESTS sets how many requests there are.
+MFN_KILLS=100 kills a hundred times, and makes each request longer so that there is work left to kill.
 The moment of each kill is drawn from a seed that is printed; MFN_SEED repeats a run.
 """
 import collections
@@ -26,8 +26,9 @@ publishers:
 pipelines:
   - {name: main, source: inbox, sinks: [outbox]}
 """
-REQUESTS = int(os.environ.get("MFN_REQUESTS", 1000))
+REQUESTS = 1000
 KILLS = int(os.environ.get("MFN_KILLS", 10))
+STEPS = 64 if KILLS <= 10 else 256
 
 
 def scenario(afterwards):
@@ -40,12 +41,12 @@ def scenario(afterwards):
         wanted = set()
         # Half as files of their own, half as lines of larger files: both ways of being in the middle.
         for k in range(REQUESTS // 2):
-            drop(inbox, "one-%04d.json" % k, '{"request_id": "one-%d", "grid_size": 128, "steps": 64}' % k)
+            drop(inbox, "one-%04d.json" % k, '{"request_id": "one-%d", "grid_size": 128, "steps": %d}' % (k, STEPS))
             wanted.add("one-%d" % k)
         for k in range(10):
             ids = ["line-%d" % n for n in range(k * REQUESTS // 20, (k + 1) * REQUESTS // 20)]
             drop(inbox, "many-%d.jsonl" % k,
-                 "".join('{"request_id": "%s", "grid_size": 128, "steps": 64}\n' % i for i in ids))
+                 "".join('{"request_id": "%s", "grid_size": 128, "steps": %d}\n' % (i, STEPS) for i in ids))
             wanted.update(ids)
         assert len(wanted) == REQUESTS
 
@@ -63,7 +64,7 @@ def scenario(afterwards):
             unfinished += done() < REQUESTS
         before = done()
         server.start()
-        wait_until(lambda: done() >= REQUESTS, "all results after the last restart (seed %d)" % seed, 120)
+        wait_until(lambda: done() >= REQUESTS, "all results after the last restart (seed %d)" % seed, 120 if KILLS <= 10 else 900)
         assert server.stop() == 0, server.log()
         rows = read_jsonl(server.dir / "outbox")
         keys = collections.defaultdict(set)

@@ -36,6 +36,7 @@ os.environ.setdefault("MFN_ROOT", str(ROOT))
 os.environ.setdefault("MFN_BUILD", str(ROOT / "build" / "release"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 import mfnd  # noqa: E402  (its folder has just been named)
+from process import Sample  # noqa: E402
 
 CONFIG = """
 server: {listen: "127.0.0.1:0", state_dir: "{dir}/state", plugin_dirs: ["{plugins}"]}
@@ -59,20 +60,6 @@ pipelines:
 """
 SAMPLE_SECONDS = 2
 BAD_EVERY = 30  # one request in so many is refused and becomes a dead letter
-
-
-class Sample:
-    """What /proc says of one process now."""
-
-    def __init__(self, pid, second):
-        status = dict(line.split(":", 1) for line in pathlib.Path("/proc/%d/status" % pid).read_text().splitlines())
-        fields = pathlib.Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()
-        self.second = second
-        self.rss_kib = int(status["VmRSS"].split()[0])
-        self.anonymous_kib = int(status["RssAnon"].split()[0])
-        self.fds = len(os.listdir("/proc/%d/fd" % pid))
-        self.threads = int(status["Threads"])
-        self.cpu_seconds = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def growth(values):
@@ -169,7 +156,8 @@ def drive(server, traffic, load, seconds, rate, samples):
         if elapsed >= tick * SAMPLE_SECONDS:
             tick += 1
             traffic.collect()
-            samples.append(sample := Sample(server.process.pid, elapsed))
+            samples.append(sample := Sample(server.process.pid))
+            sample.second = elapsed
             if tick % (60 // SAMPLE_SECONDS) == 1:
                 print("%6.0f s  %7.1f MiB resident (%.1f anonymous)  %3d descriptors  %3d threads  %6.1f s of CPU"
                       % (elapsed, sample.rss_kib / 1024, sample.anonymous_kib / 1024, sample.fds, sample.threads,

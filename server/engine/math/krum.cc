@@ -8,6 +8,8 @@
 #include <numeric>
 #include <string>
 
+#include "server/engine/math/cancelled.h"
+
 namespace mfn::engine {
 namespace {
 
@@ -99,7 +101,8 @@ double Distance(const T* a, const T* b, size_t dim) {
 
 // The chosen row. num_byzantine >= 0.
 template <typename T>
-size_t Select(const Rows<T>& rows, const Members& members, uint64_t num_byzantine) {
+Expected<size_t> Select(const Rows<T>& rows, const Members& members, uint64_t num_byzantine,
+                        const CancelCheck& cancel) {
   const size_t n = members.size();
   if (n == 1) return members[0];
   const size_t nearest = num_byzantine + 2 < n ? n - num_byzantine - 2 : 1;
@@ -107,6 +110,7 @@ size_t Select(const Rows<T>& rows, const Members& members, uint64_t num_byzantin
   size_t best = 0;
   double best_score = std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < n; ++i) {
+    if (cancel && cancel()) return Cancelled();
     for (size_t j = 0; j < n; ++j) {
       distances[j] = Distance(rows.row(members[i]), rows.row(members[j]), rows.dim);
     }
@@ -153,10 +157,12 @@ std::vector<Members> Cluster(const Members& kept, int64_t num_clusters, Generato
 
 // 0.7 * Krum's choice + 0.3 * lower median, per coordinate, in T.
 template <typename T>
-std::vector<T> Join(const Rows<T>& rows, const Members& representatives,
-                    double byzantine_fraction) {
+Expected<std::vector<T>> Join(const Rows<T>& rows, const Members& representatives,
+                              double byzantine_fraction, const CancelCheck& cancel) {
   const size_t count = representatives.size();
-  const T* chosen = rows.row(Select(rows, representatives, Byzantine(count, byzantine_fraction)));
+  const auto choice = Select(rows, representatives, Byzantine(count, byzantine_fraction), cancel);
+  if (!choice.ok()) return choice.error();
+  const T* chosen = rows.row(*choice);
   const auto middle = static_cast<ptrdiff_t>((count - 1) / 2);
   std::vector<T> column(count);
   std::vector<T> result(rows.dim);
@@ -172,7 +178,7 @@ std::vector<T> Join(const Rows<T>& rows, const Members& representatives,
 
 template <typename T>
 Expected<std::vector<T>> Aggregate(const KrumParams& params, Gradients gradients,
-                                   Generator& generator) {
+                                   Generator& generator, const CancelCheck& cancel) {
   if (auto ok = ValidateKrumParams(params); !ok.ok()) return ok.error();
   const Expected<Rows<T>> rows = CopyRows<T>(gradients);
   if (!rows.ok()) return rows.error();
@@ -185,10 +191,12 @@ Expected<std::vector<T>> Aggregate(const KrumParams& params, Gradients gradients
 
   Members representatives;
   for (const Members& members : clusters) {
-    representatives.push_back(
-        Select(*rows, members, Byzantine(members.size(), params.byzantine_fraction)));
+    const auto choice =
+        Select(*rows, members, Byzantine(members.size(), params.byzantine_fraction), cancel);
+    if (!choice.ok()) return choice.error();
+    representatives.push_back(*choice);
   }
-  return Join(*rows, representatives, params.byzantine_fraction);
+  return Join(*rows, representatives, params.byzantine_fraction, cancel);
 }
 
 }  // namespace
@@ -220,17 +228,18 @@ Expected<size_t> KrumSelect(Gradients gradients, int64_t num_byzantine) {
   if (auto ok = CheckWork(Work(gradients.size(), rows->dim)); !ok.ok()) return ok.error();
   Members all(gradients.size());
   std::iota(all.begin(), all.end(), size_t{0});
-  return Select(*rows, all, static_cast<uint64_t>(num_byzantine));
+  return Select(*rows, all, static_cast<uint64_t>(num_byzantine), {});
 }
 
 Expected<std::vector<double>> AggregateGradients(const KrumParams& params, Gradients gradients,
-                                                 Generator& generator) {
-  return Aggregate<double>(params, gradients, generator);
+                                                 Generator& generator, const CancelCheck& cancel) {
+  return Aggregate<double>(params, gradients, generator, cancel);
 }
 
 Expected<std::vector<float>> AggregateGradientsFloat32(const KrumParams& params,
-                                                       Gradients gradients, Generator& generator) {
-  return Aggregate<float>(params, gradients, generator);
+                                                       Gradients gradients, Generator& generator,
+                                                       const CancelCheck& cancel) {
+  return Aggregate<float>(params, gradients, generator, cancel);
 }
 
 }  // namespace mfn::engine

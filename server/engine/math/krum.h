@@ -11,6 +11,7 @@
 
 #include "server/engine/error.h"
 #include "server/engine/rng.h"
+#include "server/engine/simulation.h"
 
 namespace mfn::engine {
 
@@ -43,17 +44,21 @@ Expected<void> ValidateKrumParams(const KrumParams& params);
 // kInvalidArgument on "gradients" or "num_byzantine"; kResourceExhausted past the limits above.
 Expected<size_t> KrumSelect(Gradients gradients, int64_t num_byzantine);
 
+// `cancel` is polled for every gradient that is compared with the others; true ends it with
+// kCancelled.
 // Samples, clusters at random, takes Krum's choice of every cluster and joins the choices: 0.7 of
 // their Krum choice plus 0.3 of their coordinate-wise lower median. Continues the generator's
 // stream; the reference starts it from kKrumDefaultSeed on every call. Same errors, and those of
 // the parameters.
 Expected<std::vector<double>> AggregateGradients(const KrumParams& params, Gradients gradients,
-                                                 Generator& generator);
+                                                 Generator& generator,
+                                                 const CancelCheck& cancel = {});
 
 // The same over the wire: inputs are rounded to binary32 first (one that overflows there is not
 // finite) and the last step is computed in binary32.
 Expected<std::vector<float>> AggregateGradientsFloat32(const KrumParams& params,
-                                                       Gradients gradients, Generator& generator);
+                                                       Gradients gradients, Generator& generator,
+                                                       const CancelCheck& cancel = {});
 
 }  // namespace mfn::engine
 

@@ -130,5 +130,19 @@ TEST(Krum, RefusesASampleOfNothing) {
   EXPECT_EQ(AggregateGradients(params, many, generator).error().field, "sample_fraction");
 }
 
+TEST(Krum, AggregationEndsWhenCancelledBetweenTwoGradients) {
+  const std::vector<double> gradient = {1.0, 2.0};
+  const std::vector<std::span<const double>> gradients(20, gradient);
+  KrumParams params;
+  params.num_clusters = 1;
+  Generator generator{Seed(kKrumDefaultSeed)};
+  int polls = 0;
+  const auto joined =
+      AggregateGradientsFloat32(params, gradients, generator, [&polls] { return ++polls == 7; });
+  ASSERT_FALSE(joined.ok());
+  EXPECT_EQ(joined.error().kind, ErrorKind::kCancelled);
+  EXPECT_EQ(polls, 7);
+}
+
 }  // namespace
 }  // namespace mfn::engine

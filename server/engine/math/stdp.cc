@@ -6,6 +6,8 @@
 #include <cmath>
 #include <string>
 
+#include "server/engine/math/cancelled.h"
+
 namespace mfn::engine {
 namespace {
 
@@ -79,7 +81,8 @@ double StdpPairChange(const StdpParams& params, double delta) {
   return 0.0;
 }
 
-Expected<std::vector<double>> StdpWeightChange(const StdpParams& params, const StdpSpikes& spikes) {
+Expected<std::vector<double>> StdpWeightChange(const StdpParams& params, const StdpSpikes& spikes,
+                                               const CancelCheck& cancel) {
   if (auto ok = ValidateStdpParams(params); !ok.ok()) return ok.error();
   if (auto ok = CheckSpikes(spikes); !ok.ok()) return ok.error();
   std::vector<double> change(spikes.n_pre * spikes.n_post, 0.0);
@@ -88,6 +91,7 @@ Expected<std::vector<double>> StdpWeightChange(const StdpParams& params, const S
     const auto post = spikes.post.subspan(row * spikes.n_post, spikes.n_post);
     double* out = change.data();
     for (const double pre_time : pre) {
+      if (cancel && cancel()) return Cancelled();
       for (const double post_time : post) *out++ += StdpPairChange(params, post_time - pre_time);
     }
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "server/engine/error.h"
+#include "server/engine/simulation.h"
 
 namespace mfn::engine {
 
@@ -41,9 +42,11 @@ struct StdpSpikes {
 double StdpPairChange(const StdpParams& params, double delta);
 
 // Weight changes [n_pre][n_post], row-major: the mean over the batch. Within 1e-12 relative of the
-// reference. kInvalidArgument on a parameter, "pre_times" or "post_times"; kResourceExhausted past
+// reference. `cancel` is polled for every row and time of pre; true ends it with kCancelled.
+// kInvalidArgument on a parameter, "pre_times" or "post_times"; kResourceExhausted past
 // the limits above.
-Expected<std::vector<double>> StdpWeightChange(const StdpParams& params, const StdpSpikes& spikes);
+Expected<std::vector<double>> StdpWeightChange(const StdpParams& params, const StdpSpikes& spikes,
+                                               const CancelCheck& cancel = {});
 
 }  // namespace mfn::engine
 

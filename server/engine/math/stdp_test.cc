@@ -78,5 +78,18 @@ TEST(Stdp, BoundsTheResult) {
   EXPECT_EQ(result.error().kind, ErrorKind::kResourceExhausted);
 }
 
+TEST(Stdp, EndsWhenCancelledBetweenTwoTimes) {
+  const std::vector<double> times(4, 0.5);
+  StdpSpikes spikes;
+  spikes.pre = spikes.post = times;
+  spikes.batch = 2;
+  spikes.n_pre = spikes.n_post = 2;
+  int polls = 0;
+  const auto change = StdpWeightChange({}, spikes, [&polls] { return ++polls == 3; });
+  ASSERT_FALSE(change.ok());
+  EXPECT_EQ(change.error().kind, ErrorKind::kCancelled);
+  EXPECT_EQ(polls, 3);
+}
+
 }  // namespace
 }  // namespace mfn::engine
