@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -107,6 +108,8 @@ class Checker {
       need(sink.publisher, &registry::ComponentInfo::sink, "sink");
     }
     need(config.dead_letter_publisher, &registry::ComponentInfo::sink, "sink");
+    need(config.error_publisher, &registry::ComponentInfo::sink, "sink");
+    CheckShared(config);
   }
 
   absl::Status status() const {
@@ -115,6 +118,22 @@ class Checker {
   }
 
  private:
+  // A flush speaks for everything written before it, so a deferred publisher has one pipeline.
+  void CheckShared(const PipelineConfig& config) {
+    std::set<std::string> names = {config.dead_letter_publisher, config.error_publisher};
+    for (const SinkRef& sink : config.sinks) names.insert(sink.publisher);
+    for (const std::string& name : names) {
+      const auto it = components_.find(name);
+      if (it == components_.end() || !it->second.deferred) continue;
+      const auto [user, first] = users_.emplace(name, config.name);
+      if (first) continue;
+      Add(config.line, config.name,
+          absl::InvalidArgumentError(absl::StrCat(
+              "publisher \"", name, "\" writes in deferred batches and belongs to pipeline \"",
+              user->second, "\" already; make a second publisher")));
+    }
+  }
+
   void Add(int line, const std::string& name, const absl::Status& status) {
     if (status.ok()) return;
     problems_.push_back(
@@ -124,6 +143,7 @@ class Checker {
   const registry::Registry& registry_;
   const std::string source_;
   std::map<std::string, registry::ComponentInfo> components_;
+  std::map<std::string, std::string> users_;  // deferred publisher -> its pipeline
   std::vector<std::string> problems_;
 };
 
@@ -167,6 +187,7 @@ absl::Status App::Init(const std::string& source) {
   pipelines.registry = registry_.get();
   pipelines.store = store_.get();
   pipelines.drain_timeout = config_.server.drain_timeout;
+  pipelines.dead_letters = config_.server.dead_letters;
   pipelines_ = pipeline::PipelineManager::Create(pipelines);
   catalogue_ = std::make_unique<rpc::Catalogue>(registry_.get(), pipelines_.get(), store_.get());
   if (absl::Status s = catalogue_->AddFromFile(config_); !s.ok()) return s;

@@ -71,9 +71,17 @@ struct InstanceConfig {
 
 enum class ProcessorKind { kSimulate, kPassthrough };
 
+// What becomes of an item that an optional publisher's queue has no room for.
+enum class OverflowPolicy { kDrop, kDeadLetter };
+
 struct SinkRef {
   std::string publisher;  // name of a publisher instance
   bool required = true;   // an optional one never stalls the others
+  // Bounds of what waits for it, if it is optional or at-most-once; a required at-least-once
+  // publisher is bounded by what is in flight.
+  int queue_records = 1024;
+  int64_t queue_bytes = 64 << 20;
+  OverflowPolicy overflow = OverflowPolicy::kDrop;
 };
 
 struct PipelineConfig {
@@ -83,11 +91,16 @@ struct PipelineConfig {
   std::vector<SinkRef> sinks;  // at least one
   // Name of a publisher that receives dead letters instead of the built-in store; empty: the store.
   std::string dead_letter_publisher;
+  // Name of a publisher that receives an error envelope for each request that is dead-lettered;
+  // empty: none.
+  std::string error_publisher;
   bool autostart = true;
   int workers = 0;  // simulation threads; 0: one per core
   // In-flight bounds: records read and not yet acked.
   int max_in_flight_records = 1024;
   int64_t max_in_flight_bytes = 64 << 20;
+  // Their simulations, in cell updates (grid_size^2 * steps). One request may be larger.
+  int64_t max_in_flight_cost = int64_t{1} << 38;
   int line = 0;
 };
 
@@ -109,6 +122,12 @@ struct LogConfig {
   AccessLog access = AccessLog::kDebug;
 };
 
+// How long dead letters are kept; the oldest go first.
+struct DeadLetterConfig {
+  absl::Duration max_age = absl::Hours(30 * 24);  // zero: for ever
+  int64_t max_bytes = int64_t{10} << 30;          // of their payloads; 0: no bound
+};
+
 struct ServerConfig {
   std::string listen = "127.0.0.1:50051";  // host:port or unix:path; port 0 picks a free one
   HttpConfig http;
@@ -125,6 +144,7 @@ struct ServerConfig {
   std::map<std::string, std::string> plugin_pins;
   absl::Duration drain_timeout = absl::Seconds(30);
   int max_concurrent_simulations = 0;  // 0: one per core
+  DeadLetterConfig dead_letters;
 };
 
 struct Config {

@@ -138,11 +138,13 @@ pipelines:
   - name: p
     source: in
     processor: passthrough
-    sinks: [out, {publisher: failed, required: false}]
+    sinks: [out, {publisher: failed, required: false, queue: {records: 7, bytes: 2048},
+                   overflow: dead_letter}]
     dead_letter: {publisher: failed}
     autostart: false
     workers: 3
-    max_in_flight: {records: 5, bytes: 4096}
+    error_publisher: out
+    max_in_flight: {records: 5, bytes: 4096, cost: 9}
   - {name: q, source: in, sinks: [out], dead_letter: store}
 )");
   ASSERT_EQ(config.publishers.size(), 2u);
@@ -166,6 +168,13 @@ pipelines:
   EXPECT_EQ(p.workers, 3);
   EXPECT_EQ(p.max_in_flight_records, 5);
   EXPECT_EQ(p.max_in_flight_bytes, 4096);
+  EXPECT_EQ(p.max_in_flight_cost, 9);
+  EXPECT_EQ(p.error_publisher, "out");
+  EXPECT_EQ(p.sinks[0].queue_records, 1024);
+  EXPECT_EQ(p.sinks[0].overflow, OverflowPolicy::kDrop);
+  EXPECT_EQ(p.sinks[1].queue_records, 7);
+  EXPECT_EQ(p.sinks[1].queue_bytes, 2048);
+  EXPECT_EQ(p.sinks[1].overflow, OverflowPolicy::kDeadLetter);
   EXPECT_EQ(p.line, 15);
   EXPECT_EQ(config.pipelines[1].dead_letter_publisher, "");
   EXPECT_TRUE(config.pipelines[1].autostart);

@@ -240,6 +240,13 @@ PipelineConfig NormalisePipeline(const json& value, const std::string& path, Pro
     reference.publisher =
         sink.is_string() ? sink.get<std::string>() : StringMember(sink, "publisher").value_or("");
     reference.required = BoolMember(sink, "required").value_or(true);
+    const json& queue = ObjectMember(sink, "queue");
+    reference.queue_records = static_cast<int>(
+        IntMember(queue, "records", 1, 1'000'000).value_or(reference.queue_records));
+    reference.queue_bytes = IntMember(queue, "bytes", 1024).value_or(reference.queue_bytes);
+    if (StringMember(sink, "overflow") == "dead_letter") {
+      reference.overflow = OverflowPolicy::kDeadLetter;
+    }
     if (!reference.publisher.empty() && !seen.insert(reference.publisher).second) {
       Report(problems, ItemPath(MemberPath(path, "sinks"), i), "names a publisher a second time");
     }
@@ -247,6 +254,7 @@ PipelineConfig NormalisePipeline(const json& value, const std::string& path, Pro
   }
   pipeline.dead_letter_publisher =
       StringMember(ObjectMember(value, "dead_letter"), "publisher").value_or("");
+  pipeline.error_publisher = StringMember(value, "error_publisher").value_or("");
   pipeline.autostart = BoolMember(value, "autostart").value_or(pipeline.autostart);
   pipeline.workers =
       static_cast<int>(IntMember(value, "workers", 0, 1024).value_or(pipeline.workers));
@@ -255,6 +263,7 @@ PipelineConfig NormalisePipeline(const json& value, const std::string& path, Pro
       IntMember(bounds, "records", 1, 1'000'000).value_or(pipeline.max_in_flight_records));
   pipeline.max_in_flight_bytes =
       IntMember(bounds, "bytes", 1024).value_or(pipeline.max_in_flight_bytes);
+  pipeline.max_in_flight_cost = IntMember(bounds, "cost", 1).value_or(pipeline.max_in_flight_cost);
   return pipeline;
 }
 

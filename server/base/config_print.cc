@@ -156,6 +156,9 @@ Ordered Pipeline(const PipelineConfig& pipeline) {
     Ordered item;
     item["publisher"] = sink.publisher;
     item["required"] = sink.required;
+    item["queue"]["records"] = sink.queue_records;
+    item["queue"]["bytes"] = sink.queue_bytes;
+    item["overflow"] = sink.overflow == OverflowPolicy::kDeadLetter ? "dead_letter" : "drop";
     out["sinks"].push_back(std::move(item));
   }
   if (pipeline.dead_letter_publisher.empty()) {
@@ -163,10 +166,12 @@ Ordered Pipeline(const PipelineConfig& pipeline) {
   } else {
     out["dead_letter"]["publisher"] = pipeline.dead_letter_publisher;
   }
+  if (!pipeline.error_publisher.empty()) out["error_publisher"] = pipeline.error_publisher;
   out["autostart"] = pipeline.autostart;
   out["workers"] = pipeline.workers;
   out["max_in_flight"]["records"] = pipeline.max_in_flight_records;
   out["max_in_flight"]["bytes"] = pipeline.max_in_flight_bytes;
+  out["max_in_flight"]["cost"] = pipeline.max_in_flight_cost;
   return out;
 }
 
@@ -196,6 +201,8 @@ Ordered Server(const ServerConfig& server) {
   if (!server.plugin_pins.empty()) out["plugins"]["sha256"] = server.plugin_pins;
   out["drain_timeout_ms"] = Ms(server.drain_timeout);
   out["max_concurrent_simulations"] = server.max_concurrent_simulations;
+  out["dead_letters"]["max_age_hours"] = server.dead_letters.max_age / absl::Hours(1);
+  out["dead_letters"]["max_bytes"] = server.dead_letters.max_bytes;
   return out;
 }
 

@@ -87,6 +87,8 @@ class ReferenceChecker {
     CheckName(pipeline.dead_letter_publisher,
               MemberPath(MemberPath(path, "dead_letter"), "publisher"), "publisher", publishers_,
               connectors_);
+    CheckName(pipeline.error_publisher, MemberPath(path, "error_publisher"), "publisher",
+              publishers_, connectors_);
   }
 
   // An empty name was reported before or means that none is wanted.

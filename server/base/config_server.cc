@@ -240,6 +240,12 @@ ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, cons
   server.max_concurrent_simulations =
       static_cast<int>(IntMember(value, "max_concurrent_simulations", 0, 1024)
                            .value_or(server.max_concurrent_simulations));
+  const json& letters = ObjectMember(value, "dead_letters");
+  if (const auto hours = IntMember(letters, "max_age_hours", 0, 876'000)) {
+    server.dead_letters.max_age = absl::Hours(*hours);
+  }
+  server.dead_letters.max_bytes =
+      IntMember(letters, "max_bytes", 0).value_or(server.dead_letters.max_bytes);
   return server;
 }
 

@@ -44,6 +44,7 @@ void AckTracker::Add(const BatchPtr& batch, const std::vector<ItemPtr>& items) {
     batch->unsettled = 0;
     for (const RecordBatch::Record& record : batch->records) {
       bytes_ += record.bytes;
+      cost_ += record.cost;
       if (record.unsettled > 0) ++batch->unsettled;
     }
     records_ += batch->records.size();
@@ -158,6 +159,7 @@ std::vector<ItemPtr> AckTracker::Acked(const ReadyAck& ack) {
     records_ -= ack.batch->records.size();
     for (RecordBatch::Record& record : ack.batch->records) {
       bytes_ -= record.bytes;
+      cost_ -= record.cost;
       for (ItemPtr& item : record.items) {
         if (!item->tracked.final) waiting.push_back(std::move(item));
       }
@@ -182,13 +184,16 @@ void AckTracker::ReturnBatch(const BatchPtr& batch) {
   batch->unsettled = 0;
 }
 
-void AckTracker::ReturnLane(uint64_t lane) {
+void AckTracker::ReturnLane(uint64_t lane, bool lost) {
   {
     MutexLock lock(&mutex_);
     const auto found = lanes_.find(lane);
     if (found == lanes_.end()) return;
     const std::deque<BatchPtr> batches = found->second;
-    for (const BatchPtr& batch : batches) ReturnBatch(batch);
+    for (const BatchPtr& batch : batches) {
+      batch->lost = batch->lost || lost;
+      ReturnBatch(batch);
+    }
     for (const BatchPtr& batch : batches) MakeReady(batch);
   }
   ready_callback_();
@@ -205,7 +210,7 @@ void AckTracker::ReturnAll() {
 
 AckTracker::Span AckTracker::span() const {
   MutexLock lock(&mutex_);
-  return {records_, bytes_, unfinished_, !ready_.empty()};
+  return {records_, bytes_, cost_, unfinished_, !ready_.empty()};
 }
 
 bool AckTracker::LaneIdle(uint64_t lane) const {

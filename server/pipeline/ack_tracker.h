@@ -4,9 +4,9 @@
 // An item has parties: its processing, and each sink. Some of them gate the ack (processing, and
 // the sinks that are required and at-least-once), the others do not (optional sinks; at-most-once
 // sinks, which receive the item after the ack).
-//   record settled  = no gating party of any of its items is left; its batch is then acked: per
-//   lane in the
-//                     order of arrival, at once if the lane is unordered, exactly once
+//   record settled  = no gating party of any of its items is left; once all records of its batch
+//                     are, the batch is acked: in the order of arrival within a lane, at once if
+//                     the lane is unordered, exactly once
 //   item final      = no party at all is left; it moves to the account of its worst outcome
 //                     (dead-lettered before dropped before delivered)
 // Thread-safe. The tracker never calls anybody: the reader takes what is ready with TakeReady, acks
@@ -63,13 +63,14 @@ class AckTracker {
   std::vector<ItemPtr> Acked(const ReadyAck& ack);
 
   // Gives up on what is not settled: such records become ready with MFN_RETRYABLE and their items
-  // are counted as returned.
-  void ReturnLane(uint64_t lane);
+  // are counted as returned. `lost`: the source drops all acks of the lane.
+  void ReturnLane(uint64_t lane, bool lost = false);
   void ReturnAll();
 
   struct Span {
     uint64_t records = 0;  // read and not acked
     uint64_t bytes = 0;
+    uint64_t cost = 0;
     uint64_t unfinished_items = 0;  // not final; also of records that have been acked
     bool ack_ready = false;
   };
@@ -97,6 +98,7 @@ class AckTracker {
   std::deque<ReadyAck> ready_ ABSL_GUARDED_BY(mutex_);
   uint64_t records_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t cost_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t unfinished_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "server/pipeline/dead_letter_writer.h"
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -14,6 +15,7 @@ namespace mfn::pipeline {
 namespace {
 
 constexpr size_t kMaxBatch = 100;
+constexpr size_t kMaxBatchBytes = size_t{16} << 20;  // a batch is copied
 
 bool IsUtf8(absl::string_view text) {
   // The library's own check: dumping refuses what is not.
@@ -27,8 +29,24 @@ bool IsUtf8(absl::string_view text) {
 
 }  // namespace
 
+mfn::v1::SimulationResult ErrorEnvelope(const Casualty& casualty) {
+  mfn::v1::SimulationResult result;
+  result.set_request_id(casualty.item->request_id);
+  result.set_status(mfn::v1::SimulationResult::STATUS_ERROR);
+  result.set_idempotency_key(casualty.item->key);
+  result.set_engine_revision(kEngineRevision.data(), kEngineRevision.size());
+  result.mutable_error()->set_code(casualty.code);
+  result.mutable_error()->set_reason(casualty.reason);
+  result.mutable_error()->set_message(casualty.message);
+  result.mutable_error()->set_field(casualty.field);
+  return result;
+}
+
 DeadLetterWriter::DeadLetterWriter(Options options, Events events)
-    : options_(std::move(options)), events_(std::move(events)) {
+    : options_(std::move(options)),
+      events_(std::move(events)),
+      pause_(options_.tuning.park_initial) {
+  if (options_.stepped) return;
   thread_ = std::thread([this, about = LogScope::Current()] {
     const LogScope scope(about);
     Run();
@@ -37,59 +55,122 @@ DeadLetterWriter::DeadLetterWriter(Options options, Events events)
 
 DeadLetterWriter::~DeadLetterWriter() { Stop(); }
 
-void DeadLetterWriter::Put(Casualty casualty) {
+bool DeadLetterWriter::Put(Casualty casualty) {
   MutexLock lock(&mutex_);
+  if (!casualty.gating) {
+    if (optional_ >= options_.max_optional) return false;
+    ++optional_;
+  }
   queue_.push_back(std::move(casualty));
   changed_.NotifyOne();
+  return true;
 }
 
 void DeadLetterWriter::Stop() {
   {
     MutexLock lock(&mutex_);
-    stopping_ = true;
+    if (stopped_) return;
+    stopping_ = stopped_ = true;
     changed_.NotifyOne();
   }
-  stop_.Cancel();
   if (thread_.joinable()) thread_.join();
+  // What is left has not been given back to the source: it is tried once more.
+  while (Step() && !parked_) {
+  }
+  stop_.Cancel();
+  std::deque<Casualty> rest;
+  {
+    MutexLock lock(&mutex_);
+    rest.swap(queue_);
+  }
+  for (Casualty& casualty : batch_) rest.push_front(std::move(casualty));
+  batch_.clear();
+  for (const Casualty& casualty : rest) {
+    if (!casualty.item->returned) events_.lost(casualty);
+  }
 }
 
-bool DeadLetterWriter::Take(std::vector<Casualty>* batch) {
-  batch->clear();
-  MutexLock lock(&mutex_);
-  while (queue_.empty() && !stopping_) changed_.Wait(&mutex_);
-  if (stopping_) return false;
-  while (!queue_.empty() && batch->size() < kMaxBatch) {
-    // A record that was given back comes again, with all its faults.
-    if (!queue_.front().item->returned) batch->push_back(std::move(queue_.front()));
-    queue_.pop_front();
-  }
-  return true;
+int64_t DeadLetterWriter::DueAt() const {
+  if (stopping_) return 0;
+  return busy_ ? not_before_ : queue_.empty() ? std::numeric_limits<int64_t>::max() : 0;
 }
 
 void DeadLetterWriter::Run() {
-  std::vector<Casualty> batch;
-  while (Take(&batch)) {
-    if (batch.empty()) continue;
-    absl::Status kept = Keep(batch);
-    absl::Duration pause = options_.tuning.park_initial;
-    if (!kept.ok()) {
-      for (const Casualty& casualty : batch) events_.parked(casualty.item);
+  while (true) {
+    {
+      MutexLock lock(&mutex_);
+      while (!stopping_) {
+        const int64_t due = DueAt();
+        const int64_t now = options_.clock->MonotonicNanos();
+        if (due <= now) break;
+        changed_.WaitFor(&mutex_, absl::Nanoseconds(due - now));
+      }
+      if (stopping_) return;
     }
-    const bool parked = !kept.ok();
-    while (!kept.ok()) {
-      events_.trouble(absl::StrCat("dead letters cannot be kept: ", kept.message()));
-      Log(LogLevel::kError, "pipeline", "dead letters cannot be kept, their items are parked",
-          {{"pipeline", options_.pipeline}, {"error", kept.ToString()}});
-      if (stop_.token().WaitFor(pause)) return;
-      pause = std::min(pause * 2, options_.tuning.park_max);
-      kept = Keep(batch);
-    }
-    if (parked) events_.trouble("");
-    for (const Casualty& casualty : batch) {
-      if (parked) events_.unparked(casualty.item);
-      events_.kept(casualty);
-    }
+    Step();
   }
+}
+
+bool DeadLetterWriter::Step() {
+  {
+    MutexLock lock(&mutex_);
+    if (DueAt() > options_.clock->MonotonicNanos()) return false;
+  }
+  Gather();
+  if (batch_.empty()) return false;
+  KeepBatch();
+  return true;
+}
+
+// Fills the batch if there is none; without what was given back to the source, which comes again
+// with all its faults.
+void DeadLetterWriter::Gather() {
+  MutexLock lock(&mutex_);
+  size_t bytes = 0;
+  for (const Casualty& casualty : batch_) bytes += casualty.item->bytes.size();
+  while (!parked_ && !queue_.empty() && batch_.size() < kMaxBatch && bytes < kMaxBatchBytes) {
+    batch_.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+    bytes += batch_.back().item->bytes.size();
+  }
+  for (size_t k = batch_.size(); k-- > 0;) {
+    if (!batch_[k].item->returned) continue;
+    if (!batch_[k].gating) --optional_;
+    batch_.erase(batch_.begin() + static_cast<std::ptrdiff_t>(k));
+  }
+  busy_ = !batch_.empty();
+  if (!busy_) parked_ = false;
+}
+
+void DeadLetterWriter::KeepBatch() {
+  const absl::Status kept = Keep(batch_);
+  if (!kept.ok()) {
+    events_.trouble(absl::StrCat("dead letters cannot be kept: ", kept.message()));
+    Log(LogLevel::kError, "pipeline", "dead letters cannot be kept, their items are parked",
+        {{"pipeline", options_.pipeline}, {"error", kept.ToString()}});
+    if (!parked_) {
+      for (const Casualty& casualty : batch_) events_.parked(casualty.item);
+    }
+    parked_ = true;
+    MutexLock lock(&mutex_);
+    not_before_ = options_.clock->MonotonicNanos() + absl::ToInt64Nanoseconds(pause_);
+    pause_ = std::min(pause_ * 2, options_.tuning.park_max);
+    return;
+  }
+  pause_ = options_.tuning.park_initial;
+  if (parked_) events_.trouble("");
+  for (const Casualty& casualty : batch_) {
+    if (parked_) events_.unparked(casualty.item);
+    events_.kept(casualty);
+  }
+  const auto optional = std::count_if(batch_.begin(), batch_.end(),
+                                      [](const Casualty& casualty) { return !casualty.gating; });
+  batch_.clear();
+  parked_ = false;
+  MutexLock lock(&mutex_);
+  optional_ -= static_cast<size_t>(optional);
+  busy_ = false;
+  not_before_ = 0;
 }
 
 absl::Status DeadLetterWriter::Keep(const std::vector<Casualty>& batch) {
@@ -116,6 +197,10 @@ absl::Status DeadLetterWriter::Store(const std::vector<const Casualty*>& batch) 
     letter.attempts = casualty->attempts;
     letter.feature_digest = casualty->item->output.digest;
     letter.time = options_.clock->Now();
+    if (casualty->item->has_partition_key) letter.record_key = casualty->item->partition_key;
+    if (casualty->item->time_unix_ns != MFN_TIME_ABSENT) {
+      letter.record_time = absl::FromUnixNanos(casualty->item->time_unix_ns);
+    }
     letters.push_back(std::move(letter));
   }
   return letters.empty() ? absl::OkStatus() : options_.store->Add(letters);
@@ -125,7 +210,7 @@ absl::Status DeadLetterWriter::Publish(const std::vector<Casualty>& batch) {
   auto outgoing = std::make_shared<OutgoingBatch>(/*simulated=*/true);
   for (const Casualty& casualty : batch) {
     outgoing->Add(
-        casualty.item, Envelope(casualty),
+        casualty.item, Letter(casualty),
         {{"mfn-dead-letter-reason", casualty.reason}, {"mfn-dead-letter-sink", casualty.sink}});
   }
   const registry::WriteResult result =
@@ -150,16 +235,7 @@ absl::Status DeadLetterWriter::Publish(const std::vector<Casualty>& batch) {
   return Store(refused);
 }
 
-std::string DeadLetterWriter::Envelope(const Casualty& casualty) const {
-  mfn::v1::SimulationResult result;
-  result.set_request_id(casualty.item->request_id);
-  result.set_status(mfn::v1::SimulationResult::STATUS_ERROR);
-  result.set_idempotency_key(casualty.item->key);
-  result.set_engine_revision(kEngineRevision.data(), kEngineRevision.size());
-  result.mutable_error()->set_code(casualty.code);
-  result.mutable_error()->set_reason(casualty.reason);
-  result.mutable_error()->set_message(casualty.message);
-  result.mutable_error()->set_field(casualty.field);
+std::string DeadLetterWriter::Letter(const Casualty& casualty) const {
   nlohmann::json letter = {{"pipeline", options_.pipeline},
                            {"sink", casualty.sink},
                            {"item_index", casualty.item->index},
@@ -172,7 +248,7 @@ std::string DeadLetterWriter::Envelope(const Casualty& casualty) const {
   }
   const std::string& id = casualty.item->record_id;
   letter["record_id"] = IsUtf8(id) ? id : absl::CHexEscape(id);
-  std::string json = ToJson(result);
+  std::string json = ToJson(ErrorEnvelope(casualty));
   json.pop_back();  // the closing brace
   return absl::StrCat(json, ",\"dead_letter\":", letter.dump(), "}");
 }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "mfn/v1/simulation.pb.h"
 #include "server/base/cancellation.h"
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
@@ -35,17 +36,23 @@ struct Casualty {
   int attempts = 0;
 };
 
+// The error envelope: the head of a result, and `error`.
+mfn::v1::SimulationResult ErrorEnvelope(const Casualty& casualty);
+
 class DeadLetterWriter {
  public:
   struct Options {
     std::string pipeline;
     store::DeadLetterStore* store;                  // not owned
     std::shared_ptr<registry::Instance> publisher;  // null: the store
+    size_t max_optional = 1024;                     // casualties that hold up no ack
     Clock* clock = Clock::Real();
     Tuning tuning;
+    bool stepped = false;  // no thread: Step does the work
   };
   struct Events {  // called on the writer's thread
     std::function<void(const Casualty&)> kept;
+    std::function<void(const Casualty&)> lost;  // neither kept nor given back when it stopped
     std::function<void(const ItemPtr&)> parked, unparked;
     std::function<void(const std::string& problem)> trouble;  // empty: over
   };
@@ -53,27 +60,43 @@ class DeadLetterWriter {
   DeadLetterWriter(Options options, Events events);
   ~DeadLetterWriter();  // as Stop
 
-  void Put(Casualty casualty);  // thread-safe
-  // Ends the thread; what is not kept is forgotten (its record was returned to the source).
-  // Idempotent.
+  // False: too many wait already that hold up no ack, and this is another; it was not taken.
+  // Thread-safe.
+  bool Put(Casualty casualty);
+  // Ends the thread after one last try. Idempotent.
   void Stop();
+  // Keeps one batch, if there is one and it is time; false: not so.
+  bool Step();
 
  private:
   void Run();
-  bool Take(std::vector<Casualty>* batch);
+  // When there is something to do, in monotonic nanoseconds.
+  int64_t DueAt() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Gather();
+  void KeepBatch();
   // One try; ok: all of them are durable.
   absl::Status Keep(const std::vector<Casualty>& batch);
   absl::Status Store(const std::vector<const Casualty*>& batch);
   absl::Status Publish(const std::vector<Casualty>& batch);
-  std::string Envelope(const Casualty& casualty) const;
+  std::string Letter(const Casualty& casualty) const;
 
   const Options options_;
   const Events events_;
   CancellationSource stop_;
-  Mutex mutex_;
+
+  // Of whoever steps.
+  std::vector<Casualty> batch_;
+  bool parked_ = false;  // the batch is
+  absl::Duration pause_;
+
+  mutable Mutex mutex_;
   CondVar changed_;
   std::deque<Casualty> queue_ ABSL_GUARDED_BY(mutex_);
+  size_t optional_ ABSL_GUARDED_BY(mutex_) = 0;  // not yet kept
+  bool busy_ ABSL_GUARDED_BY(mutex_) = false;    // there is a batch
+  int64_t not_before_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
 

@@ -201,6 +201,7 @@ TEST(Delivery, AnOptionalPublisherNeverStallsTheOthers) {
   bench.parts.config.max_in_flight_records = 16;
   TestSink& good = bench.AddSink("good");
   TestSink& down = bench.AddSink("down", /*required=*/false);
+  bench.parts.config.sinks[1].queue_records = 16;
   down.SetAnswer([](auto) { return All(MFN_RETRYABLE); });
   FeedMany(bench, 200);
   ASSERT_TRUE(bench.Make().Start().ok());

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -45,11 +46,14 @@ struct RecordBatch {
     std::vector<std::shared_ptr<Item>> items;  // until acked
     size_t unsettled = 0;                      // items that still hold up the ack
     mfn_code outcome = MFN_OK;
-    size_t bytes = 0;
+    // What it weighs against the in-flight bounds.
+    uint64_t bytes = 0;
+    uint64_t cost = 0;  // cell updates of its simulations
   };
   std::vector<Record> records;
   size_t unsettled = 0;  // records
   bool acking = false;   // on its way to the source
+  bool lost = false;     // its lane is gone: the source drops the ack and gives the records again
 };
 
 // What every sink receives.
@@ -81,8 +85,15 @@ struct Item {
 
   absl::string_view payload() const { return output.borrowed ? bytes : output.payload; }
 
+  // Of an error envelope: the item whose failure it tells of.
+  std::shared_ptr<Item> about;
+  std::function<void()> after;  // what is left to do once the envelope is out
+
   // Set when the record was given back to the source: whatever still holds the item lets go of it.
   std::atomic<bool> returned{false};
+  bool gone() const { return returned || (about != nullptr && about->returned); }
+  // Its error envelope has been made: one is enough, however many publishers refuse it.
+  std::atomic<bool> answered{false};
 
   // The tracker's, guarded by its mutex.
   struct Tracked {

@@ -9,6 +9,7 @@
 #include "server/base/log.h"
 #include "server/base/mutex.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/retention.h"
 #include "server/pipeline/runner.h"
 #include "server/pipeline/worker_pool.h"
 #include "server/registry/registry.h"
@@ -25,7 +26,10 @@ absl::Status NotFound(absl::string_view name) {
 class Manager final : public PipelineManager {
  public:
   Manager(const Options& options, const Tuning& tuning)
-      : options_(options), tuning_(tuning), pool_(options.max_workers) {}
+      : options_(options),
+        tuning_(tuning),
+        pool_(options.max_workers),
+        retention_(std::make_unique<RetentionSweeper>(MakeRetention())) {}
   ~Manager() override { Shutdown(); }
 
   absl::Status Validate(const PipelineConfig& config) const override {
@@ -48,12 +52,26 @@ class Manager final : public PipelineManager {
  private:
   using RunnerPtr = std::shared_ptr<Runner>;
 
+  RetentionSweeper::Options MakeRetention() {
+    RetentionSweeper::Options options;
+    options.store = &options_.store->dead_letters();
+    options.config = options_.dead_letters;
+    options.clock = options_.clock;
+    options.period = tuning_.retention_period;
+    options.expired = [this](const store::ExpiredDeadLetter& letter) {
+      if (const RunnerPtr runner = Find(letter.pipeline)) runner->Expired(letter.time);
+    };
+    return options;
+  }
+
   RunnerPtr Find(absl::string_view name) const {
     MutexLock lock(&mutex_);
     const auto found = runners_.find(std::string(name));
     return found == runners_.end() ? nullptr : found->second;
   }
   absl::Status Check(const PipelineConfig& config) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckErrors(const PipelineConfig& config, const std::set<std::string>& sinks) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckSource(const PipelineConfig& config) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckSink(const PipelineConfig& config, const std::string& field,
@@ -65,6 +83,7 @@ class Manager final : public PipelineManager {
   mutable Mutex mutex_;
   bool down_ ABSL_GUARDED_BY(mutex_) = false;
   std::map<std::string, RunnerPtr> runners_ ABSL_GUARDED_BY(mutex_);
+  std::unique_ptr<RetentionSweeper> retention_;  // last: its thread uses the others
 };
 
 absl::Status Manager::CheckSource(const PipelineConfig& config) const {
@@ -104,7 +123,8 @@ absl::Status Manager::CheckSink(const PipelineConfig& config, const std::string&
   // A flush speaks for everything written before; two who write cannot both know what it covered.
   for (const auto& [name, runner] : runners_) {
     if (name == config.name) continue;
-    bool used = runner->config().dead_letter_publisher == publisher;
+    bool used = runner->config().dead_letter_publisher == publisher ||
+                runner->config().error_publisher == publisher;
     for (const SinkRef& other : runner->config().sinks) used = used || other.publisher == publisher;
     if (!used) continue;
     return FieldError(field, "SINK_IN_USE",
@@ -115,14 +135,37 @@ absl::Status Manager::CheckSink(const PipelineConfig& config, const std::string&
   return absl::OkStatus();
 }
 
+absl::Status Manager::CheckErrors(const PipelineConfig& config,
+                                  const std::set<std::string>& sinks) const {
+  const std::string& name = config.error_publisher;
+  if (name.empty()) return absl::OkStatus();
+  if (absl::Status sink = CheckSink(config, "error_publisher", name); !sink.ok()) return sink;
+  const auto publisher = options_.registry->Find(name);
+  if (publisher->config().delivery == DeliveryGuarantee::kAtMostOnce) {
+    return FieldError("error_publisher", "AT_MOST_ONCE",
+                      absl::StrCat("error_publisher: \"", name,
+                                   "\" is at-most-once; an error is an answer as good as a result, "
+                                   "name a publisher that is at-least-once"));
+  }
+  if (publisher->deferred() && (sinks.count(name) > 0 || name == config.dead_letter_publisher)) {
+    return FieldError("error_publisher", "SINK_IN_USE",
+                      absl::StrCat("error_publisher: \"", name,
+                                   "\" writes in deferred batches and is named by the pipeline "
+                                   "already; make a second publisher"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Manager::Check(const PipelineConfig& config) const {
   if (config.name.empty()) return FieldError("name", "REQUIRED", "name: a pipeline needs a name");
   if (config.sinks.empty()) {
     return FieldError("sinks", "REQUIRED", "sinks: a pipeline needs at least one publisher");
   }
-  if (config.max_in_flight_records < 1 || config.max_in_flight_bytes < 1) {
+  if (config.max_in_flight_records < 1 || config.max_in_flight_bytes < 1 ||
+      config.max_in_flight_cost < 1) {
     return FieldError("max_in_flight_records", "OUT_OF_RANGE",
-                      "max_in_flight_records and max_in_flight_bytes must be at least 1");
+                      "max_in_flight_records, max_in_flight_bytes and max_in_flight_cost must be "
+                      "at least 1");
   }
   if (absl::Status source = CheckSource(config); !source.ok()) return source;
   std::set<std::string> seen;
@@ -135,6 +178,7 @@ absl::Status Manager::Check(const PipelineConfig& config) const {
     }
     if (absl::Status sink = CheckSink(config, field, publisher); !sink.ok()) return sink;
   }
+  if (absl::Status errors = CheckErrors(config, seen); !errors.ok()) return errors;
   if (config.dead_letter_publisher.empty()) return absl::OkStatus();
   if (seen.count(config.dead_letter_publisher) > 0) {
     return FieldError("dead_letter_publisher", "DUPLICATE",
@@ -159,6 +203,9 @@ absl::Status Manager::Create(const PipelineConfig& config) {
   }
   if (!config.dead_letter_publisher.empty()) {
     parts.dead_letters = options_.registry->Find(config.dead_letter_publisher);
+  }
+  if (!config.error_publisher.empty()) {
+    parts.errors = options_.registry->Find(config.error_publisher);
   }
   parts.store = &options_.store->dead_letters();
   parts.pool = &pool_;
@@ -218,7 +265,8 @@ std::string Manager::UserOf(absl::string_view instance_name) const {
   MutexLock lock(&mutex_);
   for (const auto& [name, runner] : runners_) {
     const PipelineConfig& config = runner->config();
-    if (config.source == instance_name || config.dead_letter_publisher == instance_name) {
+    if (config.source == instance_name || config.dead_letter_publisher == instance_name ||
+        config.error_publisher == instance_name) {
       return name;
     }
     for (const SinkRef& sink : config.sinks) {

@@ -36,7 +36,10 @@ class ManagerTest : public testing::Test {
     ASSERT_TRUE(registry_->LoadFile(MFN_MEMORY_PLUGIN).ok());
     Connector("inbox");
     Publisher("outbox");
-    manager_ = MakeManager({registry_.get(), store_.get()}, Tuning());
+    PipelineManager::Options parts;
+    parts.registry = registry_.get();
+    parts.store = store_.get();
+    manager_ = MakeManager(parts, Tuning());
   }
   void TearDown() override {
     manager_.reset();
@@ -180,7 +183,7 @@ TEST_F(ManagerTest, ALetterOfAnEarlierProcessCanBeReplayed) {
   letter.sink = "outbox";
   letter.idempotency_key = "0123456789abcdef0123456789abcdef";
   letter.payload = R"({"request_id": "old", "seed": 42})";
-  letter.time = absl::UnixEpoch();
+  letter.time = absl::Now() - absl::Hours(1);
   ASSERT_TRUE(store_->dead_letters().Add({letter}).ok());
   const int64_t id = store_->dead_letters().List("main", 0, 1)->letters.at(0).id;
   EXPECT_EQ(manager_->Replay(id).code(), absl::StatusCode::kNotFound) << "no such pipeline yet";

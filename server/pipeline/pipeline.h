@@ -42,11 +42,25 @@ struct Conservation {
   std::map<std::string, uint64_t> dropped_by_cause;
 };
 
+// What waits for one publisher.
+struct SinkStatus {
+  std::string publisher;
+  bool required = true;
+  bool held = false;  // it refused everything; nothing is written until Start
+  uint64_t queued_records = 0, queued_bytes = 0;  // put and not settled, also parked and unflushed
+};
+
 struct PipelineStatus {
   PipelineState state = PipelineState::kStopped;
   std::string error;    // why kFailed, or why reading is held up
   Conservation counts;  // one consistent snapshot
   uint64_t records_read = 0, records_acked = 0;
+  // Read and not yet acked, against the in-flight bounds.
+  uint64_t in_flight_records = 0, in_flight_bytes = 0, in_flight_cost = 0;
+  std::vector<SinkStatus> sinks;  // as configured; then the error publisher, if any
+  // Dead letters in the store, also of earlier runs.
+  int64_t dead_letters = 0, dead_letter_bytes = 0;
+  absl::Duration oldest_dead_letter = absl::ZeroDuration();  // its age
   uint64_t replayed = 0;
   double simulate_seconds = 0;  // processor time spent in the engine
 };
@@ -59,12 +73,14 @@ class PipelineManager {
     Clock* clock = Clock::Real();
     int max_workers = 0;  // 0: one per core
     absl::Duration drain_timeout = absl::Seconds(30);
+    DeadLetterConfig dead_letters;  // what is older or too much is removed, and counted as dropped
   };
   static std::unique_ptr<PipelineManager> Create(const Options& options);
   virtual ~PipelineManager() = default;  // as Shutdown
 
   // INVALID_ARGUMENT names the field: unknown source or publisher, a connector without source, a
-  // publisher without sink, an instance that another pipeline uses as its source. No side effects.
+  // publisher without sink, an instance that another pipeline uses as its source, a deferred
+  // publisher that another pipeline writes to. No side effects.
   virtual absl::Status Validate(const PipelineConfig& config) const = 0;
   virtual absl::Status Create(const PipelineConfig& config) = 0;  // ALREADY_EXISTS; does not start
   virtual absl::Status Start(absl::string_view name) = 0;  // from stopped, paused or finished

@@ -28,6 +28,15 @@ absl::string_view ContentType(const Attributes& attributes) {
   return Attribute(attributes, "content-type");
 }
 
+// What an item takes besides its part of the payload, roughly: a list of many small requests weighs
+// more than its text.
+constexpr uint64_t kItemBytes = 1024;
+
+uint64_t CostOf(const SimulationJob& job) {
+  const uint64_t size = static_cast<uint64_t>(job.config.grid_size);
+  return size * size * static_cast<uint64_t>(job.config.steps);
+}
+
 // What all items of a record share.
 void CopyRecord(const mfn_record& record, Item* item) {
   item->record_id = std::string(View(record.id));
@@ -88,6 +97,9 @@ Intake Processor::Decode(registry::OwnedBatch source) const {
       item->bytes = decoded.items[k].bytes;
       item->key = IdempotencyKey(pipeline_, source_, item->record_id, item->index);
       ReadRequest(std::move(decoded.items[k]), item.get());
+      RecordBatch::Record& weight = intake.batch->records[r];
+      if (k > 0) weight.bytes += kItemBytes;
+      if (item->job != nullptr) weight.cost += CostOf(*item->job);
       intake.items.push_back(item);
     }
   }

@@ -9,6 +9,7 @@
 #define MFN_SERVER_PIPELINE_RUNNER_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -43,8 +44,11 @@ class Runner final : public SinkEvents {
     WorkerPool* pool = nullptr;                              // not owned
     Clock* clock = Clock::Real();
     absl::Duration drain_timeout = absl::Seconds(30);
+    std::shared_ptr<registry::Instance> errors;  // gets error envelopes; null: nobody does
     Tuning tuning;
     CodecLimits limits;
+    // No threads, nothing waits: a test makes each part take its steps. The pool has none either.
+    bool stepped = false;
   };
 
   explicit Runner(Parts parts);
@@ -59,12 +63,22 @@ class Runner final : public SinkEvents {
   // Delivers a kept letter again, to its publisher only; on success the caller removes the letter
   // and calls Replayed.
   absl::Status Redeliver(const store::DeadLetter& letter);
+  // Likewise without waiting; `done` is called once, on any thread.
+  void RedeliverThen(const store::DeadLetter& letter,
+                     std::function<void(const absl::Status&)> done);
   // The letter is gone: moves it to another account of the books.
   void Replayed(const store::DeadLetter& letter);
   void Discarded(const store::DeadLetter& letter);
+  void Expired(absl::Time letter_time);  // by retention
 
   // Ends all threads. What is in flight is returned; call Drain first for a gentle end. Idempotent.
   void Stop();
+
+  // Only when stepped; false: nothing to do. Sinks as configured, then the error publisher.
+  bool StepReader();
+  bool StepWorker(size_t index, engine::Simulation* arena);
+  bool StepSink(size_t index);
+  bool StepDeadLetters();
 
   void OnDelivered(const SinkWriter& sink, const ItemPtr& item) override;
   void OnParked(const ItemPtr& item) override;
@@ -76,17 +90,31 @@ class Runner final : public SinkEvents {
 
  private:
   void MakeWriters();
+  std::unique_ptr<SinkWriter> MakeSink(const std::shared_ptr<registry::Instance>& instance,
+                                       const SinkRef& reference);
+  void MakeDeadLetters();
   std::unique_ptr<SourceLoop> MakeLoop();
-  void RunLoop(SourceLoop* loop);
-  void Deliver(registry::OwnedBatch batch);
+  void EndRun(SourceLoop* loop, SourceLoop::End end);
+  uint64_t Deliver(registry::OwnedBatch batch);
   void Work(const ItemPtr& item, engine::Simulation* arena);
-  void Offer(SinkWriter* sink, const ItemPtr& item);
+  void Offer(size_t sink, const ItemPtr& item);
+  void Bury(Casualty casualty);
+  // The letter is durable: the requester is told, or at once:
+  void Kept(const Casualty& casualty);
+  void SettleBuried(const Casualty& casualty);
+  // All writers of publishers.
+  template <typename Act>
+  void ForSinks(Act act) const {
+    for (const auto& sink : sinks_) act(*sink);
+    if (errors_ != nullptr) act(*errors_);
+  }
   void AfterAck(const std::vector<ItemPtr>& items, bool acked);
   // Publishers need not wait for more when nothing more can come.
   void UpdateHurry();
+  void AbortLoop();
   void WakeLoop();
   void SetTrouble(const std::string& text);
-  void Reenter(const store::DeadLetter& letter, Account to, absl::string_view cause);
+  void Reenter(absl::Time letter_time, Account to, absl::string_view cause);
 
   const Parts parts_;
   const absl::Time made_;
@@ -96,6 +124,7 @@ class Runner final : public SinkEvents {
   std::unique_ptr<AckTracker> tracker_;
   std::unique_ptr<DeadLetterWriter> dead_letters_;
   std::vector<std::unique_ptr<SinkWriter>> sinks_;
+  std::unique_ptr<SinkWriter> errors_;  // null: no error publisher
   std::atomic<int64_t> processing_{0};
   std::atomic<bool> ending_{false};
   std::atomic<uint64_t> replayed_{0};

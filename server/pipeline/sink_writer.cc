@@ -34,37 +34,48 @@ SinkWriter::SinkWriter(std::shared_ptr<registry::Instance> instance, const Optio
       events_(events),
       batch_limit_(batch_size_),
       pause_(options.tuning.park_initial) {
-  thread_ = std::thread([this, about = LogScope::Current()] {
-    const LogScope scope(about);
-    Run();
-  });
+  if (options_.stepped) return;
+  const int threads = deferred_ ? 1 : std::clamp(instance_->max_in_flight(), 1, kMaxThreads);
+  for (int k = 0; k < threads; ++k) {
+    threads_.emplace_back([this, about = LogScope::Current()] {
+      const LogScope scope(about);
+      Run();
+    });
+  }
 }
 
 SinkWriter::~SinkWriter() { Stop(); }
 
-bool SinkWriter::Put(const ItemPtr& item) {
-  if (!options_.required && full()) return false;
-  ++backlog_;
-  MutexLock lock(&mutex_);
+SinkWriter::Entry SinkWriter::Enter(const ItemPtr& item) {
   Entry entry;
   entry.item = item;
+  entry.bytes = item->payload().size();
   entry.since = options_.clock->MonotonicNanos();
-  fresh_.push_back(std::move(entry));
+  ++backlog_;
+  backlog_bytes_ += entry.bytes;
+  return entry;
+}
+
+void SinkWriter::Leave(const Entry& entry) {
+  --backlog_;
+  backlog_bytes_ -= entry.bytes;
+}
+
+bool SinkWriter::Put(const ItemPtr& item) {
+  MutexLock lock(&mutex_);
+  if (!options_.required && full()) return false;
+  fresh_.push_back(Enter(item));
   // The first starts the batch's clock, a full batch ends it; in between nobody need wake.
   if (fresh_.size() == 1 || fresh_.size() >= batch_limit_) changed_.NotifyOne();
   return true;
 }
 
 void SinkWriter::Replay(const ItemPtr& item, Done done) {
-  absl::Status refused;
   {
     MutexLock lock(&mutex_);
     if (!held_ && !stopping_) {
-      ++backlog_;
-      Entry entry;
-      entry.item = item;
-      entry.done = std::move(done);
-      replays_.push_back(std::move(entry));
+      replays_.push_back(Enter(item));
+      replays_.back().done = std::move(done);
       changed_.NotifyOne();
       return;
     }
@@ -76,7 +87,7 @@ void SinkWriter::Replay(const ItemPtr& item, Done done) {
 void SinkWriter::SetHurry(bool hurry) {
   MutexLock lock(&mutex_);
   hurry_ = hurry;
-  changed_.NotifyOne();
+  changed_.NotifyAll();
 }
 
 void SinkWriter::Resume() {
@@ -84,60 +95,67 @@ void SinkWriter::Resume() {
   held_ = false;
   refusals_ = 0;
   not_before_ = 0;
-  changed_.NotifyOne();
+  changed_.NotifyAll();
 }
 
 void SinkWriter::Stop() {
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
-    changed_.NotifyOne();
+    changed_.NotifyAll();
   }
   stop_.Cancel();
-  if (thread_.joinable()) thread_.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
   DropRest();
 }
 
-void SinkWriter::Run() {
-  std::vector<Entry> batch;
-  while (NextBatch(&batch)) {
-    if (!batch.empty()) {
-      Present(std::move(batch));
-      batch.clear();
-    }
-    bool flush = false;
-    {
-      MutexLock lock(&mutex_);
-      flush = FlushDue(options_.clock->MonotonicNanos());
-    }
-    if (flush) Flush();
-  }
+SinkStatus SinkWriter::status() const {
+  MutexLock lock(&mutex_);
+  return {name_, options_.required, held_, backlog_.load(), backlog_bytes_.load()};
 }
 
-bool SinkWriter::NextBatch(std::vector<Entry>* batch) {
+void SinkWriter::Run() {
+  while (Await()) Step();
+}
+
+bool SinkWriter::Await() {
+  MutexLock lock(&mutex_);
+  while (!stopping_) {
+    const int64_t delay = Delay(options_.clock->MonotonicNanos());
+    if (delay == 0) return true;
+    if (delay == kForever) {
+      changed_.Wait(&mutex_);
+    } else {
+      changed_.WaitFor(&mutex_, absl::Nanoseconds(delay));
+    }
+  }
+  return false;
+}
+
+bool SinkWriter::Step() {
+  std::vector<Entry> batch;
   {
     MutexLock lock(&mutex_);
-    while (!stopping_) {
-      const int64_t now = options_.clock->MonotonicNanos();
-      const int64_t delay = Delay(now);
-      if (delay == 0) {
-        TakeBatch(now, batch);
-        break;
-      }
-      if (delay == kForever) {
-        changed_.Wait(&mutex_);
-      } else {
-        changed_.WaitFor(&mutex_, absl::Nanoseconds(delay));
-      }
-    }
-    if (stopping_) return false;
+    const int64_t now = options_.clock->MonotonicNanos();
+    if (stopping_ || Delay(now) > 0) return false;
+    TakeBatch(now, &batch);
+    if (threads_.size() > 1 && Delay(now) == 0) changed_.NotifyOne();  // more than one batch
   }
   // What the source has got back is no longer ours to deliver.
-  const auto returned = std::stable_partition(batch->begin(), batch->end(), [](const Entry& entry) {
-    return entry.done || !entry.item->returned;
+  const auto gone = std::stable_partition(batch.begin(), batch.end(), [](const Entry& entry) {
+    return entry.done || !entry.item->gone();
   });
-  backlog_ -= batch->end() - returned;
-  batch->erase(returned, batch->end());
+  for (auto entry = gone; entry != batch.end(); ++entry) Leave(*entry);
+  batch.erase(gone, batch.end());
+  if (!batch.empty()) Present(std::move(batch));
+  bool flush = false;
+  {
+    MutexLock lock(&mutex_);
+    flush = FlushDue(options_.clock->MonotonicNanos());
+  }
+  if (flush) Flush();
   return true;
 }
 
@@ -243,7 +261,7 @@ void SinkWriter::Succeeded(Entry entry) {
     unflushed_.push_back(std::move(entry));
     return;
   }
-  --backlog_;
+  Leave(entry);
   if (entry.done) return entry.done(absl::OkStatus());
   events_->OnDelivered(*this, entry.item);
 }
@@ -251,11 +269,11 @@ void SinkWriter::Succeeded(Entry entry) {
 void SinkWriter::Failed(Entry entry, const registry::Failure& failure, bool alone) {
   entry.attempts += failure.attempts;
   if (entry.done) {
-    --backlog_;
+    Leave(entry);
     return entry.done(registry::ToStatus(failure, name_));
   }
   if (at_most_once_) {
-    --backlog_;
+    Leave(entry);
     events_->OnDropped(*this, entry.item, "at_most_once");
     return;
   }
@@ -277,7 +295,7 @@ void SinkWriter::Refuse(Entry entry, const registry::Failure& failure) {
     Hold(failure);
     return Park(std::move(entry), failure);
   }
-  --backlog_;
+  Leave(entry);
   events_->OnRefused(*this, entry.item, failure, entry.attempts);
 }
 
@@ -287,12 +305,13 @@ void SinkWriter::Park(Entry entry, const registry::Failure& failure) {
   {
     MutexLock lock(&mutex_);
     // Only a round in which others got through says that it is this item.
-    if (successes_ > entry.seen_successes && entry.seen_successes > 0) ++entry.rounds;
-    entry.seen_successes = std::max<uint64_t>(1, successes_);
+    if (entry.seen && successes_ > entry.seen_successes) ++entry.rounds;
+    entry.seen = true;
+    entry.seen_successes = successes_;
     worn_out = entry.rounds >= options_.tuning.max_rounds;
   }
   if (worn_out) {
-    --backlog_;
+    Leave(entry);
     events_->OnRefused(*this, entry.item, failure, entry.attempts);
     return;
   }
@@ -344,7 +363,7 @@ void SinkWriter::Flush() {
   const registry::Failure failure = instance_->Flush(epoch, stop_.token());
   if (failure.ok()) {
     for (Entry& entry : entries) {
-      --backlog_;
+      Leave(entry);
       if (entry.done) {
         entry.done(absl::OkStatus());
       } else {
@@ -373,7 +392,7 @@ void SinkWriter::DropRest() {
     unflushed_.clear();
   }
   for (Entry& entry : rest) {
-    --backlog_;
+    Leave(entry);
     if (entry.done) {
       entry.done(absl::CancelledError("the pipeline ends"));
     } else {

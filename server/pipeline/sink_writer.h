@@ -1,4 +1,7 @@
-// One publisher of one pipeline: a queue, and a thread that forms batches and writes them.
+// One publisher of one pipeline: a queue, and the threads that form batches and write them: one, or
+// as many as the publisher says it can be written to at once (at most kMaxThreads; then batches
+// reach it in any order). A deferred publisher has one, since its flush speaks for all that was
+// written before.
 //
 // The instance retries as far as its policy goes. What then still fails is sorted here:
 //   endpoint fault (RETRYABLE, THROTTLED, AUTH, NOT_CONNECTED)  parked, and presented again after a
@@ -30,6 +33,7 @@
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
 #include "server/pipeline/item.h"
+#include "server/pipeline/pipeline.h"
 #include "server/pipeline/tuning.h"
 #include "server/registry/instance.h"
 
@@ -37,7 +41,7 @@ namespace mfn::pipeline {
 
 class SinkWriter;
 
-// What becomes of items. Called on the writer's thread without its lock.
+// What becomes of items. Called on the writer's threads without its lock.
 class SinkEvents {
  public:
   virtual ~SinkEvents() = default;
@@ -57,10 +61,14 @@ class SinkWriter {
     bool required = true;
     bool simulated = true;       // results carry their own content type
     size_t max_unflushed = 512;  // of a deferred publisher, in items
-    size_t max_backlog = 1024;   // of an optional or at-most-once publisher
+    // Of an optional or at-most-once publisher; the last item may be larger.
+    size_t max_backlog = 1024;
+    uint64_t max_backlog_bytes = 64 << 20;
     Clock* clock = Clock::Real();
     Tuning tuning;
+    bool stepped = false;  // no threads: Step does the work
   };
+  static constexpr int kMaxThreads = 8;
   using Done = std::function<void(const absl::Status&)>;
 
   SinkWriter(std::shared_ptr<registry::Instance> instance, const Options& options,
@@ -76,9 +84,11 @@ class SinkWriter {
   // is queued.
   void SetHurry(bool hurry);
   void Resume();
-  // Ends the thread and cancels its call; what is left is dropped with cause "shutdown" unless it
-  // was returned. Idempotent.
+  // Ends the threads and cancels their calls; what is left is dropped with cause "shutdown" unless
+  // it was returned. Idempotent.
   void Stop();
+  // Writes one batch, or flushes, if that is due; false: nothing is.
+  bool Step();
 
   const std::string& name() const { return name_; }
   bool required() const { return options_.required; }
@@ -86,25 +96,32 @@ class SinkWriter {
   // Whether the ack waits for it.
   bool gating() const { return options_.required && !at_most_once_; }
   // Reading must wait: a required at-most-once publisher is behind.
-  bool full() const { return backlog_.load() >= options_.max_backlog; }
-  size_t backlog() const { return backlog_.load(); }
+  bool full() const {
+    return backlog_.load() >= options_.max_backlog ||
+           backlog_bytes_.load() >= options_.max_backlog_bytes;
+  }
+  SinkStatus status() const;
 
  private:
   struct Entry {
     ItemPtr item;
-    Done done;          // of a replay
+    Done done;  // of a replay
+    uint64_t bytes = 0;
     int64_t since = 0;  // monotonic nanoseconds
     int64_t not_before = 0;
     uint64_t epoch = 0;  // of the write, for the flush
     int attempts = 0;
     int rounds = 0;
     uint64_t seen_successes = 0;
+    bool seen = false;  // seen_successes says something
     bool parked = false;
   };
 
   void Run();
   // Waits for something to write or flush; false: stop.
-  bool NextBatch(std::vector<Entry>* batch);
+  bool Await();
+  Entry Enter(const ItemPtr& item) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Leave(const Entry& entry);
   // How long until there is something to do; zero: now.
   int64_t Delay(int64_t now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void TakeBatch(int64_t now, std::vector<Entry>* batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -130,8 +147,9 @@ class SinkWriter {
   SinkEvents* const events_;
   CancellationSource stop_;
   std::atomic<size_t> backlog_{0};
+  std::atomic<uint64_t> backlog_bytes_{0};
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
   CondVar changed_;
   std::deque<Entry> fresh_ ABSL_GUARDED_BY(mutex_);
   std::deque<Entry> parked_ ABSL_GUARDED_BY(mutex_);
@@ -147,7 +165,7 @@ class SinkWriter {
   uint64_t successes_ ABSL_GUARDED_BY(mutex_) = 0;
   int refusals_ ABSL_GUARDED_BY(mutex_) = 0;  // in a row
 
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace mfn::pipeline

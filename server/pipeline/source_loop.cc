@@ -61,39 +61,43 @@ SourceLoop::Counts SourceLoop::counts() const {
 
 SourceLoop::End SourceLoop::Run() {
   while (true) {
-    MakeAcks();
-    ReleaseLanes();
-    const int64_t now = options_.clock->MonotonicNanos();
-    std::optional<int64_t> drain_until;
-    bool paused = false;
-    {
-      MutexLock lock(&mutex_);
-      drain_until = drain_until_;
-      paused = paused_;
-    }
-    const bool ending = drain_until || ended_ || failed_;
-    if (ending && !told_ending_) {
-      told_ending_ = true;
-      hooks_.ending(true);
-    }
-    if (ending && Settled()) break;
-    if (drain_until && now >= *drain_until) {
-      ReturnRest();
-      break;
-    }
-    const AckTracker::Span span = tracker_->span();
-    const bool room = span.records < options_.max_records && span.bytes < options_.max_bytes;
-    if (!ending && !paused && room && now >= read_not_before_ && !hooks_.full()) {
-      // A batch is acked as a whole: small ones let reading go on while the oldest are settled.
-      const uint64_t most = std::max<uint64_t>(1, options_.max_records / 8);
-      ReadOnce(std::min(most, options_.max_records - span.records),
-               options_.max_bytes - span.bytes);
-    } else {
-      Idle();
-    }
+    if (const std::optional<End> end = Step()) return *end;
   }
-  if (failed_) return End::kSourceFailed;
-  return ended_ ? End::kSourceEnded : End::kDrained;
+}
+
+std::optional<SourceLoop::End> SourceLoop::Step() {
+  MakeAcks();
+  ReleaseLanes();
+  const int64_t now = options_.clock->MonotonicNanos();
+  std::optional<int64_t> drain_until;
+  bool paused = false;
+  {
+    MutexLock lock(&mutex_);
+    drain_until = drain_until_;
+    paused = paused_;
+  }
+  const bool ending = drain_until || ended_ || failed_;
+  if (ending && !told_ending_) {
+    told_ending_ = true;
+    hooks_.ending(true);
+  }
+  const bool over =
+      (ending && Settled()) || (drain_until && now >= *drain_until && ReturnRest(now));
+  if (over) {
+    return failed_ ? End::kSourceFailed : ended_ ? End::kSourceEnded : End::kDrained;
+  }
+  const AckTracker::Span span = tracker_->span();
+  if (!ending && !paused && HasRoom(span) && now >= read_not_before_ && !hooks_.full()) {
+    ReadOnce(span);
+  } else {
+    Idle();
+  }
+  return std::nullopt;
+}
+
+bool SourceLoop::HasRoom(const AckTracker::Span& span) const {
+  return span.records < options_.max_records && span.bytes < options_.max_bytes &&
+         span.cost < options_.max_cost;
 }
 
 bool SourceLoop::Settled() {
@@ -106,17 +110,17 @@ bool SourceLoop::Settled() {
   return now - settled_since_ >= absl::ToInt64Nanoseconds(options_.settle_bound);
 }
 
-void SourceLoop::ReturnRest() {
-  tracker_->ReturnAll();
-  const int64_t until =
-      options_.clock->MonotonicNanos() + absl::ToInt64Nanoseconds(options_.tuning.final_ack);
-  while (true) {
-    ack_not_before_ = 0;
-    MakeAcks();
-    if (!tracker_->span().ack_ready) return;
-    if (options_.clock->MonotonicNanos() >= until) abort_.Cancel();
-    abort_.token().WaitFor(ack_pause_);
+bool SourceLoop::ReturnRest(int64_t now) {
+  if (!return_until_) {
+    return_until_ = now + absl::ToInt64Nanoseconds(options_.tuning.final_ack);
   }
+  tracker_->ReturnAll();  // also what a source gave without being asked
+  if (now >= *return_until_) {
+    abort_.Cancel();
+    ack_not_before_ = 0;
+  }
+  MakeAcks();
+  return tracker_->span().records == 0;
 }
 
 void SourceLoop::MakeAcks() {
@@ -141,20 +145,34 @@ void SourceLoop::MakeAcks() {
           {{"pipeline", options_.pipeline}, {"error", failure.message}});
     }
     const std::vector<ItemPtr> waiting = tracker_->Acked(*ack);
-    if (failure.ok()) {
+    const bool known = failure.ok() && !ack->batch->lost;
+    if (known) {
       MutexLock lock(&mutex_);
       counts_.records_acked += ack->outcomes.size();
     }
-    if (!waiting.empty()) hooks_.acked(waiting, failure.ok());
+    if (!waiting.empty()) hooks_.acked(waiting, known);
   }
 }
 
-void SourceLoop::ReadOnce(uint64_t records, uint64_t bytes) {
-  const bool acks_may_come = tracker_->span().records > 0 || !revoked_.empty();
-  const absl::Duration wait =
+// What records will cost is known once they are read. They are taken to cost as much as the dearest
+// of late, and how many are asked for at once grows from one while that holds.
+uint64_t SourceLoop::RecordsFor(uint64_t cost_left) const {
+  if (options_.max_cost == kNoBound) return kNoBound;
+  const uint64_t affordable = record_cost_ == 0 ? cost_left : cost_left / record_cost_;
+  return std::clamp<uint64_t>(affordable, 1, records_at_once_);
+}
+
+void SourceLoop::ReadOnce(const AckTracker::Span& span) {
+  // A batch is acked as a whole: small ones let reading go on while the oldest are settled.
+  const uint64_t most = std::max<uint64_t>(1, options_.max_records / 8);
+  const uint64_t records = std::min(
+      {most, options_.max_records - span.records, RecordsFor(options_.max_cost - span.cost)});
+  const bool acks_may_come = span.records > 0 || !revoked_.empty();
+  absl::Duration wait =
       acks_may_come ? options_.tuning.read_wait_busy : options_.tuning.read_wait_idle;
+  if (options_.stepped) wait = absl::ZeroDuration();
   kept_alive_ = options_.clock->MonotonicNanos();
-  Take(source_->Read(records, bytes, wait, stop_reading_.token()));
+  Take(source_->Read(records, options_.max_bytes - span.bytes, wait, stop_reading_.token()));
 }
 
 void SourceLoop::Take(registry::ReadResult result) {
@@ -177,7 +195,9 @@ void SourceLoop::Take(registry::ReadResult result) {
     MutexLock lock(&mutex_);
     counts_.records_read += records;
   }
-  hooks_.deliver(std::move(result.batch));
+  const uint64_t cost = hooks_.deliver(std::move(result.batch));
+  record_cost_ = std::max(cost, record_cost_ - record_cost_ / 16);  // forgotten after some dozens
+  records_at_once_ = std::min<uint64_t>(records_at_once_ * 2, options_.max_records);
 }
 
 void SourceLoop::ReadFailed(const registry::Failure& failure) {
@@ -203,7 +223,7 @@ void SourceLoop::ReadFailed(const registry::Failure& failure) {
 void SourceLoop::LaneEvent(uint64_t lane, uint64_t flags) {
   if ((flags & MFN_LANE_LOST) != 0) {
     revoked_.erase(lane);
-    tracker_->ReturnLane(lane);
+    tracker_->ReturnLane(lane, /*lost=*/true);
     return;
   }
   revoked_.emplace(lane, options_.clock->MonotonicNanos() +
@@ -242,9 +262,10 @@ void SourceLoop::Idle() {
     return;
   }
   MutexLock lock(&mutex_);
-  if (!awake_) {
+  if (!awake_ && !options_.stepped) {
     absl::Duration wait = options_.tuning.keep_alive;
-    if (drain_until_) wait = std::min(wait, absl::Nanoseconds(*drain_until_ - now));
+    const std::optional<int64_t> until = return_until_ ? return_until_ : drain_until_;
+    if (until) wait = std::min(wait, absl::Nanoseconds(*until - now));
     if (ack_not_before_ > now) wait = std::min(wait, absl::Nanoseconds(ack_not_before_ - now));
     if (read_not_before_ > now) wait = std::min(wait, absl::Nanoseconds(read_not_before_ - now));
     changed_.WaitFor(&mutex_, std::max(wait, absl::Milliseconds(1)));

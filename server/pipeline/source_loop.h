@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -27,17 +28,22 @@
 
 namespace mfn::pipeline {
 
+// Of max_cost, where nothing is simulated.
+inline constexpr uint64_t kNoBound = std::numeric_limits<uint64_t>::max();
+
 class SourceLoop {
  public:
   struct Options {
     std::string pipeline;
-    uint64_t max_records = 1024, max_bytes = 64 << 20;  // read and not acked
+    // Of what is read and not acked; max_cost in cell updates.
+    uint64_t max_records = 1024, max_bytes = 64 << 20, max_cost = uint64_t{1} << 38;
     absl::Duration settle_bound = absl::Seconds(30);  // for optional sinks, after the source's end
     Clock* clock = Clock::Real();
     Tuning tuning;
+    bool stepped = false;  // nothing waits
   };
-  struct Hooks {  // called on the loop's thread
-    std::function<void(registry::OwnedBatch)> deliver;
+  struct Hooks {                                            // called on the loop's thread
+    std::function<uint64_t(registry::OwnedBatch)> deliver;  // returns its dearest record's cost
     std::function<void(const std::vector<ItemPtr>&, bool acked)> acked;
     std::function<bool()> full;                       // a publisher is behind
     std::function<void(bool)> ending;                 // nothing more will be read
@@ -52,6 +58,9 @@ class SourceLoop {
              Hooks hooks);
 
   End Run();
+  // One round of Run, which waits at its end if there is nothing to do; its outcome once it is
+  // over.
+  std::optional<End> Step();
   const std::string& error() const { return error_; }  // after kSourceFailed
 
   void SetPaused(bool paused);
@@ -65,9 +74,11 @@ class SourceLoop {
  private:
   bool Settled();
   void MakeAcks();
-  // Returns what is not settled, and acks within its own deadline; afterwards the tracker is empty.
-  void ReturnRest();
-  void ReadOnce(uint64_t records, uint64_t bytes);
+  // Returns what is not settled; its acks have a deadline of their own. True: they are made.
+  bool ReturnRest(int64_t now);
+  bool HasRoom(const AckTracker::Span& span) const;
+  void ReadOnce(const AckTracker::Span& span);
+  uint64_t RecordsFor(uint64_t cost_left) const;
   void Take(registry::ReadResult result);
   void ReadFailed(const registry::Failure& failure);
   void LaneEvent(uint64_t lane, uint64_t flags);
@@ -85,6 +96,9 @@ class SourceLoop {
   std::string error_, held_up_;
   absl::Duration read_pause_, ack_pause_;
   int64_t read_not_before_ = 0, ack_not_before_ = 0, kept_alive_ = 0, settled_since_ = 0;
+  std::optional<int64_t> return_until_;  // the rest has been returned
+  // The most that a record has cost lately, and how many may be read by it at once.
+  uint64_t record_cost_ = 0, records_at_once_ = 1;
   std::map<uint64_t, int64_t> revoked_;  // lane -> when to give it away at the latest
 
   mutable Mutex mutex_;

@@ -346,7 +346,10 @@ Bench::~Bench() {
 TestSink& Bench::AddSink(const std::string& name, bool required) {
   sinks.push_back(std::make_shared<TestSink>(name));
   parts.sinks.push_back(sinks.back());
-  parts.config.sinks.push_back({name, required});
+  SinkRef reference;
+  reference.publisher = name;
+  reference.required = required;
+  parts.config.sinks.push_back(reference);
   return *sinks.back();
 }
 

@@ -115,6 +115,8 @@ class TestSink final : public TestInstance {
   bool has_sink() const override { return true; }
   bool deferred() const override { return deferred_; }
   void set_deferred(bool deferred) { deferred_ = deferred; }
+  int max_in_flight() const override { return max_in_flight_; }
+  void set_max_in_flight(int most) { max_in_flight_ = most; }
 
   using Answer = std::function<registry::WriteResult(absl::Span<const mfn_record>)>;
   void SetAnswer(Answer answer);  // empty: everything succeeds
@@ -133,6 +135,7 @@ class TestSink final : public TestInstance {
 
  private:
   std::atomic<bool> deferred_{false};
+  std::atomic<int> max_in_flight_{1};
   mutable Mutex mutex_;
   Answer answer_ ABSL_GUARDED_BY(mutex_);
   std::function<registry::Failure()> flush_answer_ ABSL_GUARDED_BY(mutex_);
@@ -155,6 +158,13 @@ class GatedDeadLetters final : public store::DeadLetterStore {
   absl::Status Remove(int64_t id) override { return real_->Remove(id); }
   absl::StatusOr<int64_t> Count(absl::string_view pipeline) override {
     return real_->Count(pipeline);
+  }
+  absl::StatusOr<store::DeadLetterStats> Stats(absl::string_view pipeline) override {
+    return real_->Stats(pipeline);
+  }
+  absl::StatusOr<std::vector<store::ExpiredDeadLetter>> Expire(
+      const store::DeadLetterRetention& retention, int limit) override {
+    return real_->Expire(retention, limit);
   }
 
  private:

@@ -24,6 +24,8 @@ struct Tuning {
   // For the last acks of a run, and for the settling of a lane that the source must give away.
   absl::Duration final_ack = absl::Seconds(5);
   absl::Duration lane_release = absl::Seconds(10);
+  // How often old dead letters are looked for.
+  absl::Duration retention_period = absl::Minutes(1);
 };
 
 }  // namespace mfn::pipeline

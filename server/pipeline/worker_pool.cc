@@ -16,8 +16,10 @@ constexpr absl::Duration kForGood = absl::Hours(24);
 }  // namespace
 
 WorkerPool::WorkerPool(int threads)
-    : threads_(threads > 0 ? threads
-                           : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
+    : threads_(threads == kNoThreads ? 0
+               : threads > 0
+                   ? threads
+                   : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))) {}
 
 WorkerPool::~WorkerPool() {
   std::vector<std::thread> workers;
@@ -55,6 +57,18 @@ void WorkerPool::Queue::Close() {
   queues.erase(std::remove_if(queues.begin(), queues.end(),
                               [this](const auto& queue) { return queue.get() == this; }),
                queues.end());
+}
+
+bool WorkerPool::Queue::RunOne(size_t index, engine::Simulation* arena) {
+  Task task;
+  {
+    MutexLock lock(&pool_->mutex_);
+    if (index >= tasks_.size()) return false;
+    task = std::move(tasks_[index]);
+    tasks_.erase(tasks_.begin() + static_cast<std::ptrdiff_t>(index));
+  }
+  task(arena);
+  return true;
 }
 
 void WorkerPool::StartThreads() {

@@ -35,6 +35,9 @@ class WorkerPool {
     // Forgets tasks that have not started and waits for those that run. Idempotent; not from a
     // task.
     void Close();
+    // Runs the waiting task of this index on the caller's thread; false: there are no more than
+    // that. For a pool without threads.
+    bool RunOne(size_t index, engine::Simulation* arena);
 
    private:
     friend class WorkerPool;
@@ -48,8 +51,10 @@ class WorkerPool {
     bool closed_ = false;
   };
 
-  explicit WorkerPool(int threads);  // 0: one per core
-  ~WorkerPool();                     // finishes running tasks, forgets the others
+  // 0: one per core; kNoThreads: tasks wait for RunOne.
+  static constexpr int kNoThreads = -1;
+  explicit WorkerPool(int threads);
+  ~WorkerPool();  // finishes running tasks, forgets the others
 
   // `limit`: how many tasks of this queue run at once; 0: no limit but the pool's. The pool keeps
   // the queue until it is closed.

@@ -105,10 +105,35 @@ absl::Status CheckPipelineBounds(const mfn::v1::Pipeline& from) {
                                    static_cast<double>(from.max_in_flight_bytes()), 1024,
                                    static_cast<double>(int64_t{1} << 36)));
   }
+  if (from.has_max_in_flight_cost()) {
+    MFN_RETURN_IF_ERROR(CheckRange("pipeline.max_in_flight_cost",
+                                   static_cast<double>(from.max_in_flight_cost()), 1,
+                                   static_cast<double>(int64_t{1} << 50)));
+  }
   if (from.sinks().empty() || from.sinks_size() > 16) {
     return FieldError(
         "pipeline.sinks", "OUT_OF_RANGE",
         absl::StrCat("pipeline.sinks has ", from.sinks_size(), " entries, must have 1 to 16"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadQueue(const mfn::v1::PipelineSink& from, const std::string& field, SinkRef* to) {
+  if (from.has_queue_records()) {
+    MFN_RETURN_IF_ERROR(
+        CheckRange(absl::StrCat(field, ".queue_records"), from.queue_records(), 1, 1e6));
+    to->queue_records = from.queue_records();
+  }
+  if (from.has_queue_bytes()) {
+    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(field, ".queue_bytes"),
+                                   static_cast<double>(from.queue_bytes()), 1024,
+                                   static_cast<double>(int64_t{1} << 40)));
+    to->queue_bytes = from.queue_bytes();
+  }
+  MFN_RETURN_IF_ERROR(CheckEnum(absl::StrCat(field, ".overflow"), from.overflow(),
+                                mfn::v1::PipelineSink::Overflow_MAX));
+  if (from.overflow() == mfn::v1::PipelineSink::OVERFLOW_DEAD_LETTER) {
+    to->overflow = OverflowPolicy::kDeadLetter;
   }
   return absl::OkStatus();
 }
@@ -122,7 +147,11 @@ absl::Status ReadSinks(const mfn::v1::Pipeline& from, PipelineConfig* to) {
     if (!seen.insert(*publisher).second) {
       return FieldError(field, "INVALID_VALUE", absl::StrCat(*publisher, " is listed twice"));
     }
-    to->sinks.push_back({*publisher, !from.sinks(k).has_required() || from.sinks(k).required()});
+    SinkRef sink;
+    sink.publisher = *publisher;
+    sink.required = !from.sinks(k).has_required() || from.sinks(k).required();
+    MFN_RETURN_IF_ERROR(ReadQueue(from.sinks(k), absl::StrCat("pipeline.sinks[", k, "]"), &sink));
+    to->sinks.push_back(std::move(sink));
   }
   return absl::OkStatus();
 }
@@ -178,6 +207,12 @@ absl::StatusOr<PipelineConfig> PipelineFromProto(const std::string& id,
     if (!publisher.ok()) return publisher.status();
     config.dead_letter_publisher = *publisher;
   }
+  if (!pipeline.error_publisher().empty()) {
+    auto publisher =
+        ReadReference(pipeline.error_publisher(), "connectors", "pipeline.error_publisher");
+    if (!publisher.ok()) return publisher.status();
+    config.error_publisher = *publisher;
+  }
   if (pipeline.processor() == mfn::v1::Pipeline::PROCESSOR_PASSTHROUGH) {
     config.processor = ProcessorKind::kPassthrough;
   }
@@ -188,6 +223,9 @@ absl::StatusOr<PipelineConfig> PipelineFromProto(const std::string& id,
   }
   if (pipeline.has_max_in_flight_bytes()) {
     config.max_in_flight_bytes = pipeline.max_in_flight_bytes();
+  }
+  if (pipeline.has_max_in_flight_cost()) {
+    config.max_in_flight_cost = pipeline.max_in_flight_cost();
   }
   return config;
 }
@@ -257,14 +295,23 @@ void ToProto(const PipelineConfig& config, mfn::v1::Pipeline* out) {
     mfn::v1::PipelineSink* to = out->add_sinks();
     to->set_publisher(absl::StrCat("connectors/", sink.publisher));
     to->set_required(sink.required);
+    to->set_queue_records(sink.queue_records);
+    to->set_queue_bytes(sink.queue_bytes);
+    to->set_overflow(sink.overflow == OverflowPolicy::kDeadLetter
+                         ? mfn::v1::PipelineSink::OVERFLOW_DEAD_LETTER
+                         : mfn::v1::PipelineSink::OVERFLOW_DROP);
   }
   if (!config.dead_letter_publisher.empty()) {
     out->set_dead_letter_publisher(absl::StrCat("connectors/", config.dead_letter_publisher));
+  }
+  if (!config.error_publisher.empty()) {
+    out->set_error_publisher(absl::StrCat("connectors/", config.error_publisher));
   }
   out->set_autostart(config.autostart);
   out->set_workers(config.workers);
   out->set_max_in_flight_records(config.max_in_flight_records);
   out->set_max_in_flight_bytes(config.max_in_flight_bytes);
+  out->set_max_in_flight_cost(config.max_in_flight_cost);
 }
 
 void ToProto(const registry::InstanceStatus& status, mfn::v1::ConnectorStatus* out) {

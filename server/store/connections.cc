@@ -3,24 +3,30 @@
 
 namespace mfn::store {
 
-// Callers line up at the database. The first of them commits everything that has been queued since
-// the last one took the queue; the others then find themselves done.
+// Whoever finds nobody committing commits everything that has been queued by then. The others wait
+// for their own mutation, not for the database: one that is done leaves at once, though the next
+// transaction may have begun.
 absl::Status Writer::Run(Mutation mutation) {
   Waiting waiting{mutation, absl::OkStatus()};
+  std::vector<Waiting*> batch;
   {
     MutexLock lock(&queue_mutex_);
     queue_.push_back(&waiting);
-  }
-  MutexLock lock(&database_mutex_);
-  if (waiting.done) return waiting.status;
-  std::vector<Waiting*> batch;
-  {
-    MutexLock queue_lock(&queue_mutex_);
+    while (committing_ && !waiting.done) committed_.Wait(&queue_mutex_);
+    if (waiting.done) return waiting.status;
+    committing_ = true;
     batch.swap(queue_);
   }
-  CommitAll(batch);
+  {
+    MutexLock lock(&database_mutex_);
+    CommitAll(batch);
+  }
+  const absl::Status own = waiting.status;
+  MutexLock lock(&queue_mutex_);
+  committing_ = false;
   for (Waiting* each : batch) each->done = true;
-  return waiting.status;
+  committed_.NotifyAll();
+  return own;
 }
 
 size_t Writer::waiting() {

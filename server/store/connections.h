@@ -37,8 +37,8 @@ class Writer {
  private:
   struct Waiting {
     Mutation mutation;
-    absl::Status status;  // these two under database_mutex_
-    bool done = false;
+    absl::Status status;  // the committing thread's, until done
+    bool done = false;    // under queue_mutex_
   };
 
   void CommitAll(absl::Span<Waiting* const> batch) ABSL_EXCLUSIVE_LOCKS_REQUIRED(database_mutex_);
@@ -46,11 +46,13 @@ class Writer {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(database_mutex_);
   absl::Status Apply(Waiting& waiting) ABSL_EXCLUSIVE_LOCKS_REQUIRED(database_mutex_);
 
-  // Held during a transaction; taken before queue_mutex_.
+  // Held during a transaction, by the one who set committing_; nobody ever waits for it.
   Mutex database_mutex_;
   const std::unique_ptr<Database> database_ ABSL_PT_GUARDED_BY(database_mutex_);
   Mutex queue_mutex_;
+  CondVar committed_;
   std::vector<Waiting*> queue_ ABSL_GUARDED_BY(queue_mutex_);
+  bool committing_ ABSL_GUARDED_BY(queue_mutex_) = false;
 };
 
 class Reader {

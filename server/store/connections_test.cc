@@ -2,6 +2,7 @@
 #include "server/store/connections.h"
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -90,6 +91,42 @@ TEST_F(ConnectionsTest, WaitingMutationsShareOneTransaction) {
   EXPECT_EQ(ran_on[0], ran_on[1]);
   EXPECT_EQ(ran_on[1], ran_on[2]);
   EXPECT_EQ(Rows(), 3);
+}
+
+// The one that leads the next transaction may not hold up those that the last one has served.
+TEST_F(ConnectionsTest, WhoIsDoneLeavesWhileTheNextTransactionRuns) {
+  std::atomic<bool> second_done{false};
+  std::thread second, third;
+  const absl::Status first = writer_->Run([&](Database&) {
+    second = std::thread([&] {
+      EXPECT_TRUE(writer_
+                      ->Run([&](Database& database) {
+                        // Within the second transaction: whoever comes now is in the third.
+                        third = std::thread([&] {
+                          EXPECT_TRUE(writer_
+                                          ->Run([&](Database& other) {
+                                            for (int k = 0; k < 10'000 && !second_done; ++k) {
+                                              std::this_thread::sleep_for(
+                                                  std::chrono::milliseconds(1));
+                                            }
+                                            EXPECT_TRUE(second_done);
+                                            return Insert(other, 3);
+                                          })
+                                          .ok());
+                        });
+                        while (writer_->waiting() < 1) std::this_thread::yield();
+                        return Insert(database, 2);
+                      })
+                      .ok());
+      second_done = true;
+    });
+    while (writer_->waiting() < 1) std::this_thread::yield();
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(first.ok());
+  second.join();
+  third.join();
+  EXPECT_EQ(Rows(), 2);
 }
 
 TEST_F(ConnectionsTest, AFailedMutationIsUndoneAlone) {

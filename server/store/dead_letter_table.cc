@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,7 +16,8 @@ constexpr size_t kMaxPageBytes = size_t{64} << 20;
 
 constexpr char kColumns[] =
     "id, pipeline, sink, idempotency_key, item_index, record_id, payload, payload_file,"
-    " payload_size, attributes, code, reason, message, attempts, feature_digest, time_unix_nanos";
+    " payload_size, attributes, code, reason, message, attempts, feature_digest, time_unix_nanos,"
+    " record_key, record_time_unix_nanos";
 
 absl::Status NoLetter(int64_t id) {
   return absl::NotFoundError(absl::StrCat("no dead letter has the id ", id));
@@ -41,12 +43,75 @@ absl::Status DeleteReplaced(Database& database, const DeadLetter& letter,
   }
 }
 
+// Adds the letter's file ("": none) to `files`.
+absl::Status DeleteLetter(Database& database, int64_t id, std::vector<std::string>& files) {
+  absl::StatusOr<Query> query =
+      database.Prepare("DELETE FROM dead_letters WHERE id = ?1 RETURNING payload_file");
+  if (!query.ok()) return query.status();
+  query->BindInt(1, id);
+  const absl::StatusOr<bool> row = query->Step();
+  if (!row.ok()) return row.status();
+  if (!*row) return NoLetter(id);
+  files.push_back(query->Bytes(0));
+  return query->Run();
+}
+
+ExpiredDeadLetter ReadExpired(const Query& row, bool by_age) {
+  return {row.Int(0), row.Bytes(1), absl::FromUnixNanos(row.Int(2)), row.Int(3), by_age};
+}
+
+absl::Status FindTooOld(Database& database, absl::Time before, int limit,
+                        std::vector<ExpiredDeadLetter>* found) {
+  if (before == absl::InfinitePast()) return absl::OkStatus();
+  absl::StatusOr<Query> query = database.Prepare(
+      "SELECT id, pipeline, time_unix_nanos, payload_size FROM dead_letters"
+      " WHERE time_unix_nanos < ?1 ORDER BY time_unix_nanos, id LIMIT ?2");
+  if (!query.ok()) return query.status();
+  query->BindInt(1, absl::ToUnixNanos(before));
+  query->BindInt(2, limit);
+  for (;;) {
+    const absl::StatusOr<bool> row = query->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+    found->push_back(ReadExpired(*query, true));
+  }
+}
+
+// Beyond those in `found`, which go anyhow.
+absl::Status FindTooMuch(Database& database, int64_t max_bytes, int limit,
+                         std::vector<ExpiredDeadLetter>* found) {
+  const size_t most = static_cast<size_t>(limit);
+  if (max_bytes <= 0 || found->size() >= most) return absl::OkStatus();
+  const absl::StatusOr<int64_t> total =
+      database.QueryInt("SELECT coalesce(sum(payload_size), 0) FROM dead_letters");
+  if (!total.ok()) return total.status();
+  int64_t bytes = *total;
+  std::set<int64_t> gone;
+  for (const ExpiredDeadLetter& letter : *found) {
+    bytes -= letter.bytes;
+    gone.insert(letter.id);
+  }
+  if (bytes <= max_bytes) return absl::OkStatus();
+  absl::StatusOr<Query> query = database.Prepare(
+      "SELECT id, pipeline, time_unix_nanos, payload_size FROM dead_letters ORDER BY id");
+  if (!query.ok()) return query.status();
+  while (bytes > max_bytes && found->size() < most) {
+    const absl::StatusOr<bool> row = query->Step();
+    if (!row.ok()) return row.status();
+    if (!*row) return absl::OkStatus();
+    if (gone.count(query->Int(0)) > 0) continue;
+    found->push_back(ReadExpired(*query, false));
+    bytes -= found->back().bytes;
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Insert(Database& database, const DeadLetter& letter, const std::string& file) {
   absl::StatusOr<Query> query = database.Prepare(
       "INSERT INTO dead_letters (pipeline, sink, idempotency_key, item_index, record_id, payload,"
       " payload_file, payload_size, attributes, code, reason, message, attempts, feature_digest,"
-      " time_unix_nanos)"
-      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)");
+      " time_unix_nanos, record_key, record_time_unix_nanos)"
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)");
   if (!query.ok()) return query.status();
   const std::string attributes = EncodeAttributes(letter.attributes);
   query->BindText(1, letter.pipeline);
@@ -69,6 +134,16 @@ absl::Status Insert(Database& database, const DeadLetter& letter, const std::str
   query->BindInt(13, letter.attempts);
   query->BindText(14, letter.feature_digest);
   query->BindInt(15, absl::ToUnixNanos(letter.time));
+  if (letter.record_key) {
+    query->BindBlob(16, *letter.record_key);
+  } else {
+    query->BindNull(16);
+  }
+  if (letter.record_time) {
+    query->BindInt(17, absl::ToUnixNanos(*letter.record_time));
+  } else {
+    query->BindNull(17);
+  }
   return query->Run();
 }
 
@@ -156,6 +231,8 @@ absl::StatusOr<DeadLetter> DeadLetterTable::ReadLetter(const Query& row) const {
   letter.attempts = static_cast<int>(row.Int(13));
   letter.feature_digest = row.Bytes(14);
   letter.time = absl::FromUnixNanos(row.Int(15));
+  if (!row.IsNull(16)) letter.record_key = row.Bytes(16);
+  if (!row.IsNull(17)) letter.record_time = absl::FromUnixNanos(row.Int(17));
   return letter;
 }
 
@@ -210,22 +287,14 @@ absl::StatusOr<DeadLetter> DeadLetterTable::Get(int64_t id) {
 }
 
 absl::Status DeadLetterTable::Remove(int64_t id) {
-  std::string file;
+  FileNames files;
   const absl::Status status = writer_->Run([&](Database& database) -> absl::Status {
-    file.clear();
-    absl::StatusOr<Query> query =
-        database.Prepare("DELETE FROM dead_letters WHERE id = ?1 RETURNING payload_file");
-    if (!query.ok()) return query.status();
-    query->BindInt(1, id);
-    const absl::StatusOr<bool> row = query->Step();
-    if (!row.ok()) return row.status();
-    if (!*row) return NoLetter(id);
-    file = query->Bytes(0);
-    return query->Run();
+    files.clear();
+    return DeleteLetter(database, id, files);
   });
-  if (!status.ok() || file.empty()) return status;
+  if (!status.ok() || files[0].empty()) return status;
   return reader_->Run([&](Database&) {
-    files_->Remove(file);
+    RemoveFiles(files);
     return absl::OkStatus();
   });
 }
@@ -244,6 +313,51 @@ absl::StatusOr<int64_t> DeadLetterTable::Count(absl::string_view pipeline) {
   });
   if (!status.ok()) return status;
   return count;
+}
+
+absl::StatusOr<DeadLetterStats> DeadLetterTable::Stats(absl::string_view pipeline) {
+  DeadLetterStats stats;
+  const absl::Status status = reader_->Run([&](Database& database) -> absl::Status {
+    absl::StatusOr<Query> query = database.Prepare(
+        absl::StrCat("SELECT count(*), sum(payload_size), min(time_unix_nanos) FROM dead_letters",
+                     pipeline.empty() ? "" : " WHERE pipeline = ?1"));
+    if (!query.ok()) return query.status();
+    if (!pipeline.empty()) query->BindText(1, pipeline);
+    const absl::StatusOr<bool> row = query->Step();
+    if (!row.ok()) return row.status();
+    stats.count = query->Int(0);
+    stats.bytes = query->Int(1);
+    if (!query->IsNull(2)) stats.oldest = absl::FromUnixNanos(query->Int(2));
+    return absl::OkStatus();
+  });
+  if (!status.ok()) return status;
+  return stats;
+}
+
+absl::StatusOr<std::vector<ExpiredDeadLetter>> DeadLetterTable::Expire(
+    const DeadLetterRetention& retention, int limit) {
+  std::vector<ExpiredDeadLetter> expired;
+  FileNames files;
+  const absl::Status status = writer_->Run([&](Database& database) -> absl::Status {
+    expired.clear();
+    files.clear();
+    absl::Status done = FindTooOld(database, retention.before, limit, &expired);
+    if (done.ok()) done = FindTooMuch(database, retention.max_bytes, limit, &expired);
+    for (size_t k = 0; done.ok() && k < expired.size(); ++k) {
+      done = DeleteLetter(database, expired[k].id, files);
+    }
+    return done;
+  });
+  if (!status.ok()) return status;
+  if (std::all_of(files.begin(), files.end(), [](const auto& name) { return name.empty(); })) {
+    return expired;
+  }
+  const absl::Status removed = reader_->Run([&](Database&) {
+    RemoveFiles(files);
+    return absl::OkStatus();
+  });
+  if (!removed.ok()) return removed;
+  return expired;
 }
 
 absl::Status DeadLetterTable::SweepFiles() {

@@ -30,6 +30,9 @@ class DeadLetterTable final : public DeadLetterStore {
   absl::StatusOr<DeadLetter> Get(int64_t id) override;
   absl::Status Remove(int64_t id) override;
   absl::StatusOr<int64_t> Count(absl::string_view pipeline) override;
+  absl::StatusOr<DeadLetterStats> Stats(absl::string_view pipeline) override;
+  absl::StatusOr<std::vector<ExpiredDeadLetter>> Expire(const DeadLetterRetention& retention,
+                                                        int limit) override;
 
  private:
   using FileNames = std::vector<std::string>;  // "": the payload is in the row

@@ -3,12 +3,11 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
+#include <random>
 #include <system_error>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "server/store/files.h"
@@ -16,9 +15,11 @@
 namespace mfn::store {
 namespace {
 
-uint64_t NumberOf(const std::string& name) {
-  uint64_t number = 0;
-  return absl::SimpleHexAtoi(name, &number) ? number : 0;
+std::string NewName() {
+  std::random_device random;  // the kernel's
+  std::string name;
+  for (int k = 0; k < 4; ++k) absl::StrAppendFormat(&name, "%08x", random());
+  return name;
 }
 
 absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& directory) {
@@ -40,13 +41,7 @@ absl::StatusOr<std::vector<std::string>> NamesIn(const std::string& directory) {
 absl::StatusOr<std::unique_ptr<PayloadFiles>> PayloadFiles::Open(const std::string& directory) {
   absl::Status status = MakeDirectory(directory);
   if (!status.ok()) return status;
-  const absl::StatusOr<std::vector<std::string>> names = NamesIn(directory);
-  if (!names.ok()) return names.status();
-  std::unique_ptr<PayloadFiles> files(new PayloadFiles(directory));
-  uint64_t newest = 0;
-  for (const std::string& name : *names) newest = std::max(newest, NumberOf(name));
-  files->next_ = newest + 1;
-  return files;
+  return std::unique_ptr<PayloadFiles>(new PayloadFiles(directory));
 }
 
 std::string PayloadFiles::PathOf(const std::string& name) const {
@@ -54,7 +49,7 @@ std::string PayloadFiles::PathOf(const std::string& name) const {
 }
 
 absl::StatusOr<std::string> PayloadFiles::Write(absl::string_view payload) {
-  std::string name = absl::StrFormat("%016x", next_.fetch_add(1));
+  std::string name = NewName();
   absl::Status status = WriteNewFile(PathOf(name), payload);
   if (!status.ok()) return status;
   status = SyncDirectory(directory_);

@@ -1,12 +1,12 @@
 // Payloads too big for a database row, one file each in <state directory>/payloads.
 //
 // A file is durable before the row that names it commits and is removed after the row is gone, so
-// a crash leaves at worst a file that no row names; Sweep removes those. Names are numbers that are
-// not used again while a file of that name may be named by a row. Thread-safe.
+// a crash leaves at worst a file that no row names; Sweep removes those. A name is 128 random bits
+// and is never used again: a row that comes back after all (an interrupted commit, a restored copy)
+// finds its own file or none. Thread-safe.
 #ifndef MFN_SERVER_STORE_PAYLOAD_FILES_H_
 #define MFN_SERVER_STORE_PAYLOAD_FILES_H_
 
-#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -39,7 +39,6 @@ class PayloadFiles {
   std::string PathOf(const std::string& name) const;
 
   const std::string directory_;
-  std::atomic<uint64_t> next_{1};
 };
 
 }  // namespace mfn::store

@@ -53,8 +53,17 @@ CREATE TABLE resources (
 );
 )sql";
 
+// The record's own key and time, so that a replay is the record that was read; and an index from
+// which retention and the gauges are answered without touching payloads.
+constexpr char kVersion2[] = R"sql(
+ALTER TABLE dead_letters ADD COLUMN record_key BLOB;
+ALTER TABLE dead_letters ADD COLUMN record_time_unix_nanos INTEGER;
+CREATE INDEX dead_letters_by_time ON dead_letters (pipeline, time_unix_nanos, payload_size);
+)sql";
+
 constexpr SchemaStep kSteps[] = {
     {1, kVersion1},
+    {2, kVersion2},
 };
 
 absl::Status CheckOwner(Database& database, int64_t version) {

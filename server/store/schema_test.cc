@@ -68,6 +68,17 @@ TEST_F(SchemaTest, AnotherProgramsDatabaseIsRefused) {
   EXPECT_EQ(*database_->QueryInt("SELECT count(*) FROM sqlite_master"), 1);
 }
 
+TEST_F(SchemaTest, LettersOfTheFirstVersionSurviveTheUpgrade) {
+  ASSERT_TRUE(UpgradeSchema(*database_, SchemaSteps().first(1)).ok());
+  ASSERT_TRUE(database_
+                  ->ExecuteScript(
+                      "INSERT INTO dead_letters VALUES (7, 'main', 'out', 'k', 0, 'r', x'01', NULL,"
+                      " 1, x'', 'PERMANENT', 'BAD', 'bad', 2, '', 1000)")
+                  .ok());
+  ASSERT_TRUE(UpgradeSchema(*database_, SchemaSteps()).ok());
+  EXPECT_EQ(*database_->QueryInt("SELECT id FROM dead_letters WHERE record_key IS NULL"), 7);
+}
+
 TEST_F(SchemaTest, TheBuildsOwnStepsAscendAndApply) {
   int64_t version = 0;
   for (const SchemaStep& step : SchemaSteps()) {

@@ -133,6 +133,15 @@ absl::StatusOr<int64_t> Database::QueryInt(absl::string_view sql) {
   return query->Int(0);
 }
 
+absl::StatusOr<std::string> Database::QueryText(absl::string_view sql) {
+  absl::StatusOr<Query> query = Prepare(sql);
+  if (!query.ok()) return query.status();
+  absl::StatusOr<bool> row = query->Step();
+  if (!row.ok()) return row.status();
+  if (!*row) return absl::InternalError(absl::StrCat("database ", path_, ": no row for ", sql));
+  return query->Bytes(0);
+}
+
 bool Database::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
 int64_t Database::changes() const { return sqlite3_changes64(handle_); }

@@ -81,6 +81,7 @@ class Database {
   absl::Status ExecuteScript(const std::string& sql);
   // The first column of the first row.
   absl::StatusOr<int64_t> QueryInt(absl::string_view sql);
+  absl::StatusOr<std::string> QueryText(absl::string_view sql);
 
   bool in_transaction() const;
   int64_t changes() const;  // rows touched by the last INSERT, UPDATE or DELETE

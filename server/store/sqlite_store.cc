@@ -22,8 +22,20 @@ namespace {
 
 // The size limit makes a checkpoint give back the disk that a burst has taken.
 constexpr char kPragmas[] =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
+    "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864;"
     "PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;";
+
+// Where write-ahead logging cannot be had (a file system without shared memory, another program
+// that has the file open) SQLite says so only in the pragma's answer and goes on without.
+absl::Status TurnOnLog(Database& database) {
+  const absl::StatusOr<std::string> mode = database.QueryText("PRAGMA journal_mode = WAL");
+  if (!mode.ok()) return mode.status();
+  if (*mode == "wal") return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("database ", database.path(),
+                   ": its file system cannot do write-ahead logging (journal mode ", *mode,
+                   "); put the state directory on a local disk"));
+}
 
 class SqliteStore final : public Store {
  public:
@@ -68,6 +80,7 @@ absl::StatusOr<std::unique_ptr<Database>> OpenWriter(const std::string& path,
   if (!database.ok()) return database;
   // Before any pragma that writes: a database that is not ours stays as it is.
   absl::Status status = CheckSchema(**database, SchemaSteps());
+  if (status.ok()) status = TurnOnLog(**database);
   if (status.ok()) status = (*database)->ExecuteScript(kPragmas);
   if (status.ok()) status = UpgradeSchema(**database, SchemaSteps());
   if (status.ok() && options.max_pages > 0) {

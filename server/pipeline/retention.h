@@ -1,0 +1,45 @@
+// Removes dead letters that are too old or too much, in the background. Thread-safe.
+#ifndef MFN_SERVER_PIPELINE_RETENTION_H_
+#define MFN_SERVER_PIPELINE_RETENTION_H_
+
+#include <functional>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/base/cancellation.h"
+#include "server/base/clock.h"
+#include "server/base/config.h"
+#include "server/store/dead_letter_store.h"
+
+namespace mfn::pipeline {
+
+class RetentionSweeper {
+ public:
+  struct Options {
+    store::DeadLetterStore* store;  // not owned
+    DeadLetterConfig config;
+    Clock* clock = Clock::Real();
+    absl::Duration period = absl::Minutes(1);
+    // Called for each letter that is gone, on the sweeping thread.
+    std::function<void(const store::ExpiredDeadLetter&)> expired;
+  };
+
+  // Sweeps at once and then every period; without bounds it never does.
+  explicit RetentionSweeper(Options options);
+  ~RetentionSweeper();
+
+  // One sweep on the caller's thread; how many letters went.
+  absl::StatusOr<int> Sweep();
+
+ private:
+  void Run();
+
+  const Options options_;
+  CancellationSource stop_;
+  std::thread thread_;
+};
+
+}  // namespace mfn::pipeline
+
+#endif  // MFN_SERVER_PIPELINE_RETENTION_H_
