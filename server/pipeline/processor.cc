@@ -108,6 +108,11 @@ Intake Processor::Decode(registry::OwnedBatch source) const {
 
 void Processor::DecodeOne(Item* item) const {
   item->bytes = item->storage;
+  const absl::string_view source_error = Attribute(item->attributes, MFN_ATTR_ERROR);
+  if (!source_error.empty()) {  // what is kept is not what was sent
+    item->fault = FieldError("", "SOURCE_ERROR", source_error);
+    return;
+  }
   if (kind_ == ProcessorKind::kPassthrough) return;
   DecodedPayload decoded = DecodePayload(item->bytes, ContentType(item->attributes), limits_);
   if (decoded.list && decoded.items.size() > 1) {

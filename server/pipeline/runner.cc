@@ -340,7 +340,10 @@ void Runner::Bury(Casualty casualty) {
 }
 
 void Runner::Kept(const Casualty& casualty) {
-  if (errors_ == nullptr || casualty.item->answered.exchange(true)) return SettleBuried(casualty);
+  // An optional publisher's refusal is no failure of the request.
+  if (errors_ == nullptr || !casualty.gating || casualty.item->answered.exchange(true)) {
+    return SettleBuried(casualty);
+  }
   auto envelope = std::make_shared<Item>();
   envelope->record_id = casualty.item->record_id;
   envelope->index = casualty.item->index;

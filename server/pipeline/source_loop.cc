@@ -115,23 +115,25 @@ bool SourceLoop::ReturnRest(int64_t now) {
     return_until_ = now + absl::ToInt64Nanoseconds(options_.tuning.final_ack);
   }
   tracker_->ReturnAll();  // also what a source gave without being asked
-  if (now >= *return_until_) {
-    abort_.Cancel();
-    ack_not_before_ = 0;
-  }
+  if (now >= *return_until_) abort_.Cancel();
   MakeAcks();
   return tracker_->span().records == 0;
 }
 
 void SourceLoop::MakeAcks() {
-  if (options_.clock->MonotonicNanos() < ack_not_before_) return;
+  const bool wait = options_.clock->MonotonicNanos() < ack_not_before_;
+  if (wait && !abort_.token().cancelled()) return;
   while (std::optional<ReadyAck> ack = tracker_->TakeReady()) {
+    if (given_up_.count(ack->batch->lane) > 0) {
+      FinishAck(*ack, /*known=*/false);
+      continue;
+    }
     const bool all_ok = std::all_of(ack->outcomes.begin(), ack->outcomes.end(),
                                     [](mfn_code code) { return code == MFN_OK; });
     const registry::Failure failure = source_->Ack(
         ack->batch->source, all_ok ? absl::Span<const mfn_code>() : ack->outcomes, abort_.token());
-    const bool aborted = abort_.token().cancelled();
-    if (!failure.ok() && MayPass(failure.code) && !aborted) {
+    const bool may_pass = !failure.ok() && MayPass(failure.code);
+    if (may_pass && !abort_.token().cancelled()) {
       tracker_->AckFailed(std::move(*ack));
       ack_not_before_ = options_.clock->MonotonicNanos() + absl::ToInt64Nanoseconds(ack_pause_);
       ack_pause_ = std::min(ack_pause_ * 2, options_.tuning.park_max);
@@ -144,14 +146,20 @@ void SourceLoop::MakeAcks() {
       Log(LogLevel::kError, "pipeline", "an ack failed; the source will give its records again",
           {{"pipeline", options_.pipeline}, {"error", failure.message}});
     }
-    const std::vector<ItemPtr> waiting = tracker_->Acked(*ack);
-    const bool known = failure.ok() && !ack->batch->lost;
-    if (known) {
-      MutexLock lock(&mutex_);
-      counts_.records_acked += ack->outcomes.size();
-    }
-    if (!waiting.empty()) hooks_.acked(waiting, known);
+    // An ack that is not made for lack of time must stay the last of its lane: a later one would
+    // speak for it.
+    if (may_pass && !ack->batch->unordered) given_up_.insert(ack->batch->lane);
+    FinishAck(*ack, failure.ok() && !ack->batch->lost);
   }
+}
+
+void SourceLoop::FinishAck(const ReadyAck& ack, bool known) {
+  const std::vector<ItemPtr> waiting = tracker_->Acked(ack);
+  if (known) {
+    MutexLock lock(&mutex_);
+    counts_.records_acked += ack.outcomes.size();
+  }
+  if (!waiting.empty()) hooks_.acked(waiting, known);
 }
 
 // What records will cost is known once they are read. They are taken to cost as much as the dearest

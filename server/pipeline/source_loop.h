@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,8 @@ class SourceLoop {
  private:
   bool Settled();
   void MakeAcks();
+  // The batch is off the books; `known`: the source has taken the ack.
+  void FinishAck(const ReadyAck& ack, bool known);
   // Returns what is not settled; its acks have a deadline of their own. True: they are made.
   bool ReturnRest(int64_t now);
   bool HasRoom(const AckTracker::Span& span) const;
@@ -97,6 +100,7 @@ class SourceLoop {
   absl::Duration read_pause_, ack_pause_;
   int64_t read_not_before_ = 0, ack_not_before_ = 0, kept_alive_ = 0, settled_since_ = 0;
   std::optional<int64_t> return_until_;  // the rest has been returned
+  std::set<uint64_t> given_up_;          // lanes in which no more acks are made
   // The most that a record has cost lately, and how many may be read by it at once.
   uint64_t record_cost_ = 0, records_at_once_ = 1;
   std::map<uint64_t, int64_t> revoked_;  // lane -> when to give it away at the latest

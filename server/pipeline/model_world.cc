@@ -1,0 +1,515 @@
+#include "server/pipeline/model_world.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/pipeline/idempotency.h"
+
+namespace mfn::pipeline {
+namespace {
+
+constexpr size_t kErrorsOff = 1000;
+
+struct Memory {
+  std::deque<std::string> texts;
+  std::deque<mfn_kv> attributes;
+  std::vector<mfn_record> records;
+};
+
+void Release(mfn_batch* batch) { delete static_cast<Memory*>(batch->private_data); }
+
+std::string AttributeOf(const mfn_record& record, absl::string_view name) {
+  for (uint64_t k = 0; k < record.n_attrs; ++k) {
+    if (View(record.attrs[k].key) == name) return std::string(View(record.attrs[k].value));
+  }
+  return "";
+}
+
+// Whether a publisher refuses the item for good: some do, for ever.
+bool Poisoned(absl::string_view key, absl::string_view sink) {
+  return std::hash<std::string>()(absl::StrCat(key, sink)) % 37 == 0;
+}
+
+}  // namespace
+
+class ModelSource final : public TestInstance {
+ public:
+  ModelSource(ModelWorld* world, std::shared_ptr<bool> alive)
+      : TestInstance("in"), world_(world), alive_(std::move(alive)) {}
+  bool has_source() const override { return true; }
+  registry::ReadResult Read(uint64_t max_records, uint64_t, absl::Duration,
+                            const Cancellation&) override {
+    registry::ReadResult dead;
+    dead.failure = Fault(MFN_CANCELLED);
+    if (!*alive_) return dead;
+    world_->meanwhile();
+    return world_->Read(max_records);
+  }
+  registry::Failure Ack(const registry::OwnedBatch& batch, absl::Span<const mfn_code> outcomes,
+                        const Cancellation&) override {
+    if (!*alive_) return Fault(MFN_PERMANENT);
+    world_->meanwhile();
+    return world_->Ack(batch.ack_id(), outcomes);
+  }
+  registry::Failure LaneReleased(uint64_t lane, const Cancellation&) override {
+    return *alive_ ? world_->Released(lane) : Fault(MFN_PERMANENT);
+  }
+
+ private:
+  ModelWorld* const world_;
+  const std::shared_ptr<bool> alive_;
+};
+
+class ModelSink final : public TestInstance {
+ public:
+  ModelSink(ModelWorld* world, size_t index, std::shared_ptr<bool> alive)
+      : TestInstance(world->sinks[index].name),
+        world_(world),
+        index_(index),
+        alive_(std::move(alive)) {
+    mutable_config().role = InstanceRole::kPublisher;
+    mutable_config().batch_size = 1 + world->Pick(12);
+    mutable_config().batch_timeout = absl::Milliseconds(world->Pick(20));
+    if (sink().at_most_once) mutable_config().delivery = DeliveryGuarantee::kAtMostOnce;
+  }
+  bool has_sink() const override { return true; }
+  bool deferred() const override { return sink().deferred; }
+  int max_in_flight() const override { return sink().max_in_flight; }
+  registry::WriteResult Write(const registry::SharedRecords& records,
+                              const Cancellation&) override {
+    if (!*alive_) return {Fault(MFN_CANCELLED), {}};
+    world_->meanwhile();
+    registry::WriteResult result = world_->Write(&sink(), records.records);
+    world_->meanwhile();
+    return result;
+  }
+  registry::Failure Flush(const Cancellation&) override {
+    if (!*alive_) return Fault(MFN_CANCELLED);
+    registry::Failure failure = world_->Flush(&sink());
+    world_->meanwhile();
+    return failure;
+  }
+
+ private:
+  ModelWorld::Sink& sink() const { return world_->sinks[index_]; }
+  ModelWorld* const world_;
+  const size_t index_;
+  const std::shared_ptr<bool> alive_;
+};
+
+// The letters in memory: SQLite has tests of its own, and a million steps would be a million syncs.
+class ModelStore final : public store::DeadLetterStore {
+ public:
+  ModelStore(ModelWorld* world, std::shared_ptr<bool> alive)
+      : world_(world), alive_(std::move(alive)) {}
+  absl::Status Add(absl::Span<const store::DeadLetter> letters) override {
+    if (!*alive_) return absl::CancelledError("dead");
+    world_->meanwhile();
+    if (world_->store_full_) return absl::ResourceExhaustedError("disk full");
+    for (const store::DeadLetter& letter : letters) {
+      for (auto it = world_->letters_.begin(); it != world_->letters_.end();) {
+        const bool same =
+            it->second.sink == letter.sink && it->second.idempotency_key == letter.idempotency_key;
+        it = same ? world_->letters_.erase(it) : std::next(it);
+      }
+      store::DeadLetter kept = letter;
+      kept.id = world_->next_letter_++;
+      world_->lettered_.insert({kept.idempotency_key, kept.sink});
+      world_->letters_[kept.id] = std::move(kept);
+    }
+    // Old ones make room, so that a long run stays fast.
+    while (world_->letters_.size() > 50) world_->letters_.erase(world_->letters_.begin());
+    world_->meanwhile();
+    return absl::OkStatus();
+  }
+  absl::StatusOr<store::DeadLetterPage> List(absl::string_view, int64_t, int) override {
+    return store::DeadLetterPage();
+  }
+  absl::StatusOr<store::DeadLetter> Get(int64_t) override { return absl::NotFoundError("none"); }
+  absl::Status Remove(int64_t) override { return absl::NotFoundError("none"); }
+  absl::StatusOr<int64_t> Count(absl::string_view) override { return 0; }
+  absl::StatusOr<store::DeadLetterStats> Stats(absl::string_view) override {
+    return store::DeadLetterStats();
+  }
+  absl::StatusOr<std::vector<store::ExpiredDeadLetter>> Expire(const store::DeadLetterRetention&,
+                                                               int) override {
+    return std::vector<store::ExpiredDeadLetter>();
+  }
+
+ private:
+  ModelWorld* const world_;
+  const std::shared_ptr<bool> alive_;
+};
+
+ModelWorld::ModelWorld(uint64_t seed) : meanwhile([] {}), random_(seed) {
+  config_.name = "main";
+  config_.source = "in";
+  kind = config_.processor = Chance(0.15) ? ProcessorKind::kSimulate : ProcessorKind::kPassthrough;
+  config_.max_in_flight_records = 1 + Pick(60);
+  config_.max_in_flight_cost = Chance(0.5) ? 200 : 1 << 20;
+  const int count = 1 + Pick(3);
+  for (int k = 0; k < count; ++k) {
+    Sink sink;
+    sink.name = absl::StrCat("out", k);
+    sink.required = k == 0 || Chance(0.6);
+    sink.at_most_once = Chance(0.2);
+    sink.deferred = !sink.at_most_once && Chance(0.3);
+    sink.max_in_flight = Chance(0.3) ? 3 : 1;
+    SinkRef reference;
+    reference.publisher = sink.name;
+    reference.required = sink.required;
+    reference.queue_records = 1 + Pick(30);
+    reference.overflow = Chance(0.5) ? OverflowPolicy::kDeadLetter : OverflowPolicy::kDrop;
+    config_.sinks.push_back(reference);
+    sinks.push_back(std::move(sink));
+  }
+  letter_sink = Chance(0.2);
+  if (letter_sink) sinks.push_back(Sink());
+  if (letter_sink) sinks.back().name = "letters";
+  errors = Chance(0.4);
+  if (errors) sinks.push_back(Sink());
+  if (errors) sinks.back().name = "errors";
+  for (int k = 0; k < 1 + Pick(4); ++k) NewLane(Chance(0.3));
+}
+
+uint64_t ModelWorld::NewLane(bool unordered) {
+  lanes_[next_lane_].unordered = unordered;
+  return next_lane_++;
+}
+
+Runner::Parts ModelWorld::MakeParts(WorkerPool* pool) {
+  alive_ = std::make_shared<bool>(true);
+  given_items = 0;
+  last_read = clock.MonotonicNanos();
+  Runner::Parts parts;
+  parts.config = config_;
+  parts.source = std::make_shared<ModelSource>(this, alive_);
+  std::vector<std::shared_ptr<registry::Instance>> all;
+  for (size_t k = 0; k < sinks.size(); ++k) {
+    all.push_back(std::make_shared<ModelSink>(this, k, alive_));
+  }
+  if (errors) {
+    parts.errors = all.back();
+    all.pop_back();
+  }
+  if (letter_sink) {
+    parts.dead_letters = all.back();
+    all.pop_back();
+  }
+  parts.sinks = all;
+  store_ = std::make_shared<ModelStore>(this, alive_);
+  parts.store = store_.get();
+  parts.pool = pool;
+  parts.clock = &clock;
+  parts.stepped = true;
+  return parts;
+}
+
+void ModelWorld::Kill() {
+  *alive_ = false;
+  for (Sink& sink : sinks) sink.unflushed.clear();
+  events_.clear();
+  std::vector<uint64_t> old;
+  for (const auto& [lane, unused] : lanes_) old.push_back(lane);
+  for (const uint64_t lane : old) {
+    if (lanes_[lane].lost) {  // reassigned already
+      lanes_.erase(lane);
+    } else {
+      Reassign(lane);
+    }
+  }
+  unacked_.clear();
+  unacked_records_ = 0;
+}
+
+// The lane's records come again under another one, the unacked first.
+void ModelWorld::Reassign(uint64_t lane) {
+  Lane& from = lanes_[lane];
+  std::vector<std::string> again;
+  for (const uint64_t ack : from.order) {
+    for (const std::string& record : unacked_[ack].records) again.push_back(record);
+  }
+  again.insert(again.end(), from.waiting.begin(), from.waiting.end());
+  const bool unordered = from.unordered;
+  from.waiting.clear();
+  if (from.order.empty()) lanes_.erase(lane);
+  const uint64_t to = NewLane(unordered);
+  lanes_[to].waiting.assign(again.begin(), again.end());
+  if (*alive_) return;
+  lanes_.erase(lane);
+}
+
+void ModelWorld::Feed() {
+  ModelRecord record;
+  record.id = absl::StrCat("r", records_.size());
+  record.unreadable = Chance(0.02);
+  record.payload = absl::StrCat("payload of ", record.id);
+  if (kind == ProcessorKind::kSimulate) {
+    record.items = record.unreadable ? 1 : 1 + Pick(3);
+    record.payload = "[";
+    for (int k = 0; k < record.items; ++k) {
+      const bool bad = Chance(0.1);
+      record.faulty = record.faulty || bad;
+      absl::StrAppend(&record.payload, k > 0 ? "," : "", R"({"seed":1,"steps":1,"grid_size":)",
+                      bad ? 1 : 4, "}");
+    }
+    record.payload += "]";
+  }
+  record.faulty = record.faulty || record.unreadable;
+  for (int k = 0; k < record.items; ++k) record_of_[KeyOf(record.id, k)] = record.id;
+  std::vector<uint64_t> open;
+  for (const auto& [id, lane] : lanes_) {
+    if (!lane.revoked && !lane.lost) open.push_back(id);
+  }
+  const uint64_t lane = open.empty()
+                            ? NewLane(false)
+                            : open[static_cast<size_t>(Pick(static_cast<int>(open.size())))];
+  lanes_[lane].waiting.push_back(record.id);
+  records_[record.id] = std::move(record);
+}
+
+void ModelWorld::DisturbLane() {
+  for (auto& [id, lane] : lanes_) {
+    if (lane.disturbed || !Chance(0.4)) continue;
+    lane.disturbed = true;
+    const bool lost = Chance(0.5);
+    if (!lost) lane.revoked = true;
+    events_.push_back({id, lost ? MFN_LANE_LOST : MFN_LANE_REVOKED});
+    return;
+  }
+}
+
+void ModelWorld::ChangeWeather() {
+  if (Chance(0.2)) source_trouble_ = Chance(0.5) ? 0.3 : 0;
+  if (Chance(0.2)) store_full_ = !store_full_;
+  Sink& sink = sinks[static_cast<size_t>(Pick(static_cast<int>(sinks.size())))];
+  const double troubles[] = {0, 0, 0.3, 1};
+  sink.trouble = troubles[Pick(4)];
+  const mfn_code codes[] = {MFN_RETRYABLE, MFN_THROTTLED, MFN_NOT_CONNECTED, MFN_AUTH,
+                            MFN_PERMANENT};
+  sink.code = codes[Pick(sink.name == "errors" ? 4 : 5)];
+}
+
+void ModelWorld::Heal() {
+  source_trouble_ = 0;
+  store_full_ = false;
+  for (Sink& sink : sinks) sink.trouble = 0;
+}
+
+bool ModelWorld::quiet() const {
+  if (!unacked_.empty() || !events_.empty()) return false;
+  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
+    return lane.second.waiting.empty() && !lane.second.revoked;
+  });
+}
+
+const store::DeadLetter* ModelWorld::AnyLetter() {
+  if (letters_.empty()) return nullptr;
+  return &std::next(letters_.begin(), Pick(static_cast<int>(letters_.size())))->second;
+}
+
+void ModelWorld::RemoveLetter(int64_t id) { letters_.erase(id); }
+
+void ModelWorld::Violation(const std::string& text) {
+  if (violations.size() < kErrorsOff) violations.push_back(text);
+}
+
+std::string ModelWorld::KeyOf(const std::string& record, int item) const {
+  return IdempotencyKey("main", "/in", record, item);
+}
+
+registry::ReadResult ModelWorld::Read(uint64_t max_records) {
+  registry::ReadResult result;
+  last_read = clock.MonotonicNanos();
+  read_failed = Chance(source_trouble_);
+  if (read_failed) {
+    result.failure = Fault(Chance(0.5) ? MFN_RETRYABLE : MFN_NOT_CONNECTED);
+    return result;
+  }
+  if (!events_.empty()) {
+    const auto [lane, flag] = events_.front();
+    events_.pop_front();
+    mfn_batch event = {};
+    event.lane = lane;
+    event.flags = flag;
+    result.batch = registry::OwnedBatch(event, nullptr);
+    if (flag == MFN_LANE_LOST && lanes_.count(lane) > 0) {
+      lanes_[lane].lost = true;
+      Reassign(lane);
+    }
+    return result;
+  }
+  std::vector<uint64_t> ready;
+  for (const auto& [id, lane] : lanes_) {
+    if (!lane.waiting.empty() && !lane.revoked && !lane.lost) ready.push_back(id);
+  }
+  if (max_records == 0 || ready.empty()) return result;
+  return Give(ready[static_cast<size_t>(Pick(static_cast<int>(ready.size())))], max_records);
+}
+
+registry::ReadResult ModelWorld::Give(uint64_t id, uint64_t max_records) {
+  Lane& lane = lanes_[id];
+  auto memory = std::make_unique<Memory>();
+  Batch given;
+  given.lane = id;
+  const size_t most = std::min<size_t>(max_records, static_cast<size_t>(1 + Pick(8)));
+  while (!lane.waiting.empty() && given.records.size() < most) {
+    const ModelRecord& from = records_[lane.waiting.front()];
+    lane.waiting.pop_front();
+    mfn_record record = {};
+    record.id = Bytes(memory->texts.emplace_back(from.id));
+    record.payload = Bytes(memory->texts.emplace_back(from.payload));
+    record.time_unix_ns = MFN_TIME_ABSENT;
+    if (from.unreadable) {
+      memory->attributes.push_back({Bytes(MFN_ATTR_ERROR), Bytes("too large")});
+      record.attrs = &memory->attributes.back();
+      record.n_attrs = 1;
+    }
+    memory->records.push_back(record);
+    given.records.push_back(from.id);
+    given_items += static_cast<uint64_t>(from.items);
+  }
+  mfn_batch batch = {};
+  batch.lane = id;
+  batch.flags = lane.unordered ? MFN_LANE_UNORDERED : 0;
+  batch.records = memory->records.data();
+  batch.n_records = memory->records.size();
+  batch.ack_id = next_ack_++;
+  batch.release = Release;
+  batch.private_data = memory.release();
+  unacked_records_ += given.records.size();
+  if (unacked_records_ > static_cast<uint64_t>(config_.max_in_flight_records)) {
+    Violation(absl::StrCat(unacked_records_, " records are unacked"));
+  }
+  lane.order.push_back(batch.ack_id);
+  unacked_[batch.ack_id] = std::move(given);
+  registry::ReadResult result;
+  result.batch = registry::OwnedBatch(batch, nullptr);
+  return result;
+}
+
+registry::Failure ModelWorld::Ack(uint64_t ack_id, absl::Span<const mfn_code> outcomes) {
+  if (Chance(source_trouble_)) return Fault(MFN_RETRYABLE);
+  const auto found = unacked_.find(ack_id);
+  if (found == unacked_.end()) {
+    Violation(absl::StrCat("batch ", ack_id, " is acked twice"));
+    return Fault(MFN_PERMANENT);
+  }
+  const Batch batch = std::move(found->second);
+  unacked_.erase(found);
+  unacked_records_ -= batch.records.size();
+  Lane& lane = lanes_[batch.lane];
+  if (!lane.unordered && lane.order.front() != ack_id) {
+    Violation(
+        absl::StrCat("lane ", batch.lane, ": ", ack_id, " is acked before ", lane.order.front()));
+  }
+  lane.order.erase(std::find(lane.order.begin(), lane.order.end(), ack_id));
+  if (!outcomes.empty() && outcomes.size() != batch.records.size()) {
+    Violation("an ack has too few or too many outcomes");
+    return {};
+  }
+  if (lane.lost) {  // its records have been given to another already
+    if (lane.order.empty()) lanes_.erase(batch.lane);
+    return {};
+  }
+  const bool refused = Chance(source_trouble_ / 10);  // the source cannot ack it and knows
+  std::vector<std::string> again;
+  for (size_t k = 0; k < batch.records.size(); ++k) {
+    const mfn_code outcome = outcomes.empty() ? MFN_OK : outcomes[k];
+    if (outcome == MFN_RETRYABLE || refused) {
+      again.push_back(batch.records[k]);
+      continue;
+    }
+    CheckAck(records_[batch.records[k]], outcome);
+    settled_[batch.records[k]] = outcome;
+  }
+  lane.waiting.insert(lane.waiting.begin(), again.begin(), again.end());
+  return refused ? Fault(MFN_PERMANENT) : registry::Failure();
+}
+
+void ModelWorld::CheckAck(const ModelRecord& record, mfn_code outcome) {
+  if (settled_.count(record.id) > 0) Violation(record.id + " is settled a second time");
+  bool any = false;
+  for (int k = 0; k < record.items; ++k) {
+    const std::string key = KeyOf(record.id, k);
+    bool failed = lettered_.count({key, ""}) > 0;
+    if (!failed) {
+      for (const Sink& sink : sinks) {
+        if (!sink.gating() || sink.name == "errors" || sink.name == "letters") continue;
+        if (sink.durable.count(key) > 0) continue;
+        failed = lettered_.count({key, sink.name}) > 0;
+        if (!failed) {
+          Violation(
+              absl::StrCat(record.id, "[", k, "] is acked ", outcome, " and lost for ", sink.name));
+        }
+      }
+    }
+    any = any || failed;
+    if (failed && errors && sinks.back().durable.count(key) == 0) {
+      Violation(absl::StrCat(record.id, "[", k, "] failed and its requester was not told"));
+    }
+  }
+  if (outcome != MFN_OK && outcome != MFN_PERMANENT) Violation("an ack of another kind");
+  if (outcome == MFN_OK && any) Violation(record.id + " failed and is acked OK");
+}
+
+registry::Failure ModelWorld::Released(uint64_t id) {
+  const auto lane = lanes_.find(id);
+  if (lane == lanes_.end()) return {};
+  if (!lane->second.order.empty()) Violation("a lane is released with unacked batches");
+  Reassign(id);
+  return {};
+}
+
+registry::WriteResult ModelWorld::Write(Sink* sink, absl::Span<const mfn_record> records) {
+  registry::WriteResult result;
+  const bool down = sink->trouble >= 1;
+  if (down || Chance(sink->trouble / 2)) {
+    result.failure = Fault(sink->code);
+    if (Chance(0.2)) result.failure.retry_after = absl::Milliseconds(Pick(300));
+  }
+  for (size_t k = 0; k < records.size(); ++k) {
+    const std::string key(View(records[k].id));
+    const bool service = sink->name == "errors" || sink->name == "letters";
+    registry::Failure own = result.failure;
+    if (own.ok() && !service && Poisoned(key, sink->name)) own = Fault(MFN_PERMANENT, "POISON");
+    if (own.ok() && Chance(sink->trouble / 4)) own = Fault(sink->code);
+    if (!own.ok()) {
+      if (result.failure.ok()) result.failed.push_back({k, own});
+      continue;
+    }
+    std::string entry = key;
+    if (sink->name == "letters") {
+      absl::StrAppend(&entry, " ", AttributeOf(records[k], "mfn-dead-letter-sink"));
+    }
+    sink->deferred ? sink->unflushed.push_back(entry) : Commit(sink, entry);
+  }
+  return result;
+}
+
+registry::Failure ModelWorld::Flush(Sink* sink) {
+  std::vector<std::string> entries;
+  entries.swap(sink->unflushed);
+  if (Chance(sink->trouble)) return Fault(sink->code);  // what it held is gone
+  for (const std::string& entry : entries) Commit(sink, entry);
+  return {};
+}
+
+void ModelWorld::Commit(Sink* sink, const std::string& entry) {
+  const int times = ++sink->durable[entry];
+  const std::string key = entry.substr(0, 32);
+  const auto record = record_of_.find(key);
+  if (record == record_of_.end()) return Violation("an item of no record is written");
+  if (sink->name == "letters") {
+    lettered_.insert({key, entry.substr(33)});
+    return;
+  }
+  if (!sink->at_most_once) return;
+  if (times > 1) Violation(absl::StrCat(sink->name, " is given ", record->second, " twice"));
+  if (settled_.count(record->second) == 0) {
+    Violation(absl::StrCat(sink->name, " is given ", record->second, " before its ack"));
+  }
+}
+
+}  // namespace mfn::pipeline
