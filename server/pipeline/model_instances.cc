@@ -59,7 +59,7 @@ class ModelSink final : public TestInstance {
     world_->meanwhile();
     return result;
   }
-  registry::Failure Flush(const Cancellation&) override {
+  registry::Failure Flush(uint64_t, const Cancellation&) override {
     if (!*alive_) return Fault(MFN_CANCELLED);
     registry::Failure failure = world_->Flush(&sink());
     world_->meanwhile();
