@@ -46,9 +46,7 @@ struct Cancellation::State {
 Cancellation::Cancellation() = default;
 Cancellation::Cancellation(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
-bool Cancellation::cancelled() const {
-  return state_ != nullptr && state_->cancelled.load(std::memory_order_acquire);
-}
+bool Cancellation::Fired() const { return state_->cancelled.load(std::memory_order_acquire); }
 
 bool Cancellation::WaitFor(absl::Duration duration) const {
   // Without a source nothing can fire; a state of its own serves to wait on.

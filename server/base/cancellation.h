@@ -21,7 +21,7 @@ class Cancellation {
  public:
   Cancellation();  // never fires
 
-  bool cancelled() const;
+  bool cancelled() const { return state_ != nullptr && Fired(); }
   // Waits until it fires or `duration` has passed; true if it fired.
   bool WaitFor(absl::Duration duration) const;
   // Calls `callback` once when it fires, on the thread that cancels; at once if it has fired.
@@ -34,6 +34,7 @@ class Cancellation {
   friend class CancellationSource;
   struct State;
   explicit Cancellation(std::shared_ptr<State> state);
+  bool Fired() const;
   std::shared_ptr<State> state_;  // null: never fires
 };
 

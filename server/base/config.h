@@ -18,6 +18,17 @@ namespace mfn {
 enum class BackoffKind { kExponential, kLinear, kFixed, kImmediate, kNone };
 enum class JitterKind { kFull, kEqual, kQuarter, kNone };
 
+// What an operator may declare a failure to be.
+enum class FailureClass { kRetryable, kThrottled, kAuth, kNotConnected, kPermanent };
+
+// "HTTP_403 is retryable here." `match` is the reason that a plugin reports with a failure, or
+// failing that the name of its code (RETRYABLE, THROTTLED, AUTH, NOT_CONNECTED, PERMANENT,
+// UNSUPPORTED).
+struct ClassOverride {
+  std::string match;  // [A-Z][A-Z0-9_]{0,63}
+  FailureClass as = FailureClass::kRetryable;
+};
+
 struct RetryConfig {
   int max_retries = 3;  // attempts - 1; 0 to 100
   BackoffKind backoff = BackoffKind::kExponential;
@@ -25,6 +36,8 @@ struct RetryConfig {
   absl::Duration initial_delay = absl::Milliseconds(100);
   double multiplier = 2.0;  // >= 1; exponential only
   absl::Duration max_delay = absl::Seconds(10);
+  std::vector<ClassOverride> overrides;  // no match twice; at most 64
+  int budget = 500;                      // tokens, see retry_budget.h; 0: retries cost nothing
 };
 
 struct BreakerConfig {
@@ -33,8 +46,15 @@ struct BreakerConfig {
   double failure_ratio = 0.5;
   absl::Duration ratio_window = absl::Seconds(30);
   int ratio_min_calls = 10;
-  absl::Duration timeout = absl::Seconds(60);  // how long it stays open
+  absl::Duration timeout = absl::Seconds(60);      // how long it stays open
+  absl::Duration max_timeout = absl::Minutes(10);  // what doubling stops at; timeout at least
   int successes_to_close = 1;
+};
+
+// Calls into the plugin, retries included; a batch is one call.
+struct RateLimitConfig {
+  double per_second = 0;  // 0: no limit
+  int burst = 1;          // how many may come at once after a rest
 };
 
 // Which top-level list an instance stands in. A connector offers source and executor, a publisher
@@ -58,6 +78,8 @@ struct InstanceConfig {
   absl::Duration timeout = absl::Seconds(30);  // of one attempt
   RetryConfig retry;
   BreakerConfig breaker;
+  RateLimitConfig rate_limit;
+  int max_concurrent_calls = 0;  // at the same time into the plugin; 0: as many as it takes
   std::string config_json =
       "{}";  // config_data, a JSON object; may hold resolved secrets: never log it
   std::vector<SecretReference> references;  // of config_json

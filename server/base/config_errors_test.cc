@@ -119,6 +119,16 @@ TEST(BadConfig, KeysAndTypes) {
       {"publishers:\n  - name: a\n    publisher_type: f\n    delivery_guarantee: exactly_once\n",
        "c.yaml:4:25: publishers[0].delivery_guarantee: exactly_once needs a source and a sink that "
        "share a transaction, ..."},
+      {"connectors:\n  - name: a\n    connector_type: f\n    retry_policy:\n"
+       "      overrides: [{match: http_403, as: retryable}]\n",
+       "c.yaml:5:27: connectors[0].retry_policy.overrides[0].match: expected 1 to 64 of A-Z, 0-9 "
+       "and _, starting with a letter, found the string \"http_403\""},
+      {"connectors:\n  - name: a\n    connector_type: f\n    retry_policy:\n"
+       "      overrides: [{match: A, as: auth}, {match: A, as: retryable}]\n",
+       "c.yaml:5:41: connectors[0].retry_policy.overrides[1]: overrides A a second time"},
+      {"connectors:\n  - name: a\n    connector_type: f\n"
+       "    circuit_breaker: {timeout_ms: 2000, max_timeout_ms: 1000}\n",
+       "c.yaml:4:57: connectors[0].circuit_breaker.max_timeout_ms: is below timeout_ms, 2s"},
       {"connectors:\n  - name: a\n    connector_type: f\n    batch_size: 5\n",
        "c.yaml:4:5: connectors[0].batch_size: unknown key; ..."},
   };

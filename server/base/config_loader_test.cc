@@ -120,6 +120,41 @@ connectors:
   EXPECT_EQ(config.connectors[3].line, 14);
 }
 
+TEST(LoadConfig, LimitsBudgetAndOverrides) {
+  const Config config = MustLoad(R"(
+connectors:
+  - name: a
+    connector_type: rest
+    retry_policy:
+      budget: 50
+      overrides:
+        - {match: HTTP_403, as: retryable}
+        - {match: PERMANENT, as: not_connected}
+    circuit_breaker: {timeout_ms: 1000, max_timeout_ms: 8000}
+    rate_limit: {per_second: 2.5}
+    max_concurrent_calls: 4
+  - name: b
+    connector_type: rest
+    circuit_breaker: {timeout: 3600}
+    rate_limit: {per_second: 10, burst: 3}
+)");
+  const InstanceConfig& a = config.connectors[0];
+  EXPECT_EQ(a.retry.budget, 50);
+  ASSERT_EQ(a.retry.overrides.size(), 2u);
+  EXPECT_EQ(a.retry.overrides[0].match, "HTTP_403");
+  EXPECT_EQ(a.retry.overrides[0].as, FailureClass::kRetryable);
+  EXPECT_EQ(a.retry.overrides[1].as, FailureClass::kNotConnected);
+  EXPECT_EQ(a.breaker.max_timeout, absl::Seconds(8));
+  EXPECT_EQ(a.rate_limit.per_second, 2.5);
+  EXPECT_EQ(a.rate_limit.burst, 3) << "per_second, rounded up";
+  EXPECT_EQ(a.max_concurrent_calls, 4);
+  const InstanceConfig& b = config.connectors[1];
+  EXPECT_EQ(b.retry.budget, 500);
+  EXPECT_EQ(b.breaker.max_timeout, absl::Hours(1)) << "never below the first time by default";
+  EXPECT_EQ(b.rate_limit.burst, 3);
+  EXPECT_EQ(b.max_concurrent_calls, 0);
+}
+
 TEST(LoadConfig, PublishersAndPipelines) {
   const Config config = MustLoad(R"(
 connectors: [{name: in, connector_type: file}]
@@ -377,8 +412,8 @@ TEST(ParseItem, ProblemsHaveTheFieldAndNoLine) {
   };
   EXPECT_EQ(message(R"({"name":"Ä","timeout_ms":0,"batch_size":1})"),
             "batch_size: unknown key; known: circuit_breaker, circuit_breaker_threshold, "
-            "config_data, connector_type, enabled, name, publisher_type, retry_policy, timeout, "
-            "timeout_ms\n"
+            "config_data, connector_type, enabled, max_concurrent_calls, name, publisher_type, "
+            "rate_limit, retry_policy, timeout, timeout_ms\n"
             "name: expected 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit, found "
             "the string \"\\u00c4\"\n"
             "timeout_ms: must be from 1 to 3600000, found 0\n"

@@ -85,6 +85,15 @@ JitterKind JitterNamed(const json& word, JitterKind otherwise) {
   return otherwise;
 }
 
+std::optional<FailureClass> ClassNamed(const std::string& word) {
+  if (word == "retryable") return FailureClass::kRetryable;
+  if (word == "throttled") return FailureClass::kThrottled;
+  if (word == "auth") return FailureClass::kAuth;
+  if (word == "not_connected") return FailureClass::kNotConnected;
+  if (word == "permanent") return FailureClass::kPermanent;
+  return std::nullopt;
+}
+
 // The settings of a backoff stand in retry_policy.backoff or beside it.
 class RetryReader {
  public:
@@ -117,6 +126,9 @@ class RetryReader {
              absl::StrCat("the first delay, ", absl::FormatDuration(*base),
                           ", is above the maximum delay, ", absl::FormatDuration(*limit)));
     }
+    retry.budget =
+        static_cast<int>(IntMember(policy_, "budget", 0, 1'000'000).value_or(retry.budget));
+    ReadOverrides(&retry);
     return retry;
   }
 
@@ -140,6 +152,21 @@ class RetryReader {
     const std::string word = StringMember(*given->object, given->key).value_or("");
     retry->backoff = BackoffNamed(word).value_or(retry->backoff);
     if (retry->backoff == BackoffKind::kNone) retry->max_retries = 0;
+  }
+
+  void ReadOverrides(RetryConfig* retry) {
+    const json* list = FindMember(policy_, "overrides");
+    std::set<std::string> seen;
+    for (size_t i = 0; list != nullptr && list->is_array() && i < list->size(); ++i) {
+      const auto match = StringMember((*list)[i], "match");
+      const auto as = ClassNamed(StringMember((*list)[i], "as").value_or(""));
+      if (!match.has_value() || !as.has_value()) continue;  // the schema has complained
+      if (!seen.insert(*match).second) {
+        Report(problems_, ItemPath(MemberPath(path_, "overrides"), i),
+               absl::StrCat("overrides ", *match, " a second time"));
+      }
+      retry->overrides.push_back({*match, *as});
+    }
   }
 
   const json& policy_;
@@ -171,9 +198,29 @@ BreakerConfig ReadBreaker(const json& instance, const std::string& path, Problem
   breaker.timeout =
       DurationOf({{&value, at, "timeout_ms"}, {&value, at, "timeout", 1000}}, problems)
           .value_or(breaker.timeout);
+  breaker.max_timeout =
+      absl::Milliseconds(IntMember(value, "max_timeout_ms", 1, kMaxMs)
+                             .value_or(std::max(absl::ToInt64Milliseconds(breaker.max_timeout),
+                                                absl::ToInt64Milliseconds(breaker.timeout))));
+  if (breaker.max_timeout < breaker.timeout) {
+    Report(problems, MemberPath(at, "max_timeout_ms"),
+           absl::StrCat("is below timeout_ms, ", absl::FormatDuration(breaker.timeout)));
+  }
   breaker.successes_to_close = static_cast<int>(
       IntMember(value, "successes_to_close", 1, 1000).value_or(breaker.successes_to_close));
   return breaker;
+}
+
+RateLimitConfig ReadRateLimit(const json& instance) {
+  const json& value = ObjectMember(instance, "rate_limit");
+  RateLimitConfig limit;
+  const double rate = NumberMember(value, "per_second").value_or(0);
+  if (!(rate >= 0.001) || rate > 1e6) return limit;
+  limit.per_second = rate;
+  limit.burst = static_cast<int>(
+      IntMember(value, "burst", 1, 10'000)
+          .value_or(std::clamp<int64_t>(static_cast<int64_t>(std::ceil(rate)), 1, 10'000)));
+  return limit;
 }
 
 std::string ReadType(const json& value, InstanceRole role, const std::string& path,
@@ -207,6 +254,9 @@ InstanceConfig NormaliseInstance(const json& value, InstanceRole role, const std
       RetryReader(ObjectMember(value, "retry_policy"), MemberPath(path, "retry_policy"), problems)
           .Read();
   instance.breaker = ReadBreaker(value, path, problems);
+  instance.rate_limit = ReadRateLimit(value);
+  instance.max_concurrent_calls =
+      static_cast<int>(IntMember(value, "max_concurrent_calls", 0, 10'000).value_or(0));
   json data = ObjectMember(value, "config_data");
   if (role == InstanceRole::kPublisher) {
     if (StringMember(value, "delivery_guarantee") == "at_most_once") {

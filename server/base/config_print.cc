@@ -101,6 +101,22 @@ const char* JitterName(JitterKind kind) {
   return "none";
 }
 
+const char* ClassName(FailureClass as) {
+  switch (as) {
+    case FailureClass::kRetryable:
+      return "retryable";
+    case FailureClass::kThrottled:
+      return "throttled";
+    case FailureClass::kAuth:
+      return "auth";
+    case FailureClass::kNotConnected:
+      return "not_connected";
+    case FailureClass::kPermanent:
+      return "permanent";
+  }
+  return "permanent";
+}
+
 Ordered Retry(const RetryConfig& retry) {
   Ordered backoff;
   backoff["type"] = BackoffName(retry.backoff);
@@ -111,6 +127,14 @@ Ordered Retry(const RetryConfig& retry) {
   Ordered out;
   out["max_retries"] = retry.max_retries;
   out["backoff"] = std::move(backoff);
+  out["budget"] = retry.budget;
+  out["overrides"] = Ordered::array();
+  for (const ClassOverride& one : retry.overrides) {
+    Ordered item;
+    item["match"] = one.match;
+    item["as"] = ClassName(one.as);
+    out["overrides"].push_back(std::move(item));
+  }
   return out;
 }
 
@@ -122,6 +146,7 @@ Ordered Breaker(const BreakerConfig& breaker) {
   out["ratio_window_ms"] = Ms(breaker.ratio_window);
   out["ratio_min_calls"] = breaker.ratio_min_calls;
   out["timeout_ms"] = Ms(breaker.timeout);
+  out["max_timeout_ms"] = Ms(breaker.max_timeout);
   out["successes_to_close"] = breaker.successes_to_close;
   return out;
 }
@@ -135,6 +160,11 @@ Ordered Instance(const InstanceConfig& instance, const RedactedConfigJson& redac
   out["timeout_ms"] = Ms(instance.timeout);
   out["retry_policy"] = Retry(instance.retry);
   out["circuit_breaker"] = Breaker(instance.breaker);
+  if (instance.rate_limit.per_second > 0) {
+    out["rate_limit"]["per_second"] = instance.rate_limit.per_second;
+    out["rate_limit"]["burst"] = instance.rate_limit.burst;
+  }
+  out["max_concurrent_calls"] = instance.max_concurrent_calls;
   if (publisher) {
     out["delivery_guarantee"] =
         instance.delivery == DeliveryGuarantee::kAtMostOnce ? "at_most_once" : "at_least_once";

@@ -32,19 +32,19 @@ class Histogram {
  public:
   // Less than zero counts as zero.
   void Observe(int64_t nanos) {
-    const uint64_t value = static_cast<uint64_t>(std::max<int64_t>(0, nanos));
     // The index of the smallest bound that is not below the value.
-    const auto bucket = static_cast<size_t>(std::bit_width((value - (value > 0)) >> 12));
+    const auto above = static_cast<uint64_t>(std::max<int64_t>(1, nanos) - 1);
+    const auto bucket = static_cast<size_t>(std::bit_width(above | 4095)) - 12;
     const auto mine = parts_.Mine();
-    mine.part->counts[std::min(bucket, HistogramSnapshot::kBounds)].Add(1, mine.exclusive);
-    mine.part->sum.Add(value, mine.exclusive);
+    mine.part->counts[bucket].Add(1, mine.exclusive);
+    mine.part->sum.Add(static_cast<uint64_t>(std::max<int64_t>(0, nanos)), mine.exclusive);
   }
 
   HistogramSnapshot Snapshot() const;
 
  private:
   struct Part {
-    std::array<Counter, HistogramSnapshot::kBounds + 1> counts;
+    std::array<Counter, 64 - 12> counts;  // also beyond the last bound: no comparison is needed
     Counter sum;
   };
   ThreadShards<Part> parts_;

@@ -30,14 +30,16 @@ int TakeSlot();
 // [0, kExclusiveSlots): no other living thread has it; kExclusiveSlots: shared by all the others.
 inline int ThreadSlot() {
   const int slot = thread_shards_internal::slot;
-  return slot >= 0 ? slot : thread_shards_internal::TakeSlot();
+  if (slot >= 0) [[likely]]
+    return slot;
+  return thread_shards_internal::TakeSlot();
 }
 
 // Written by one thread at a time when `exclusive`, by any number of them otherwise.
 class Counter {
  public:
   void Add(uint64_t n, bool exclusive) {
-    if (exclusive) {
+    if (exclusive) [[likely]] {
       value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
     } else {
       value_.fetch_add(n, std::memory_order_relaxed);
@@ -67,7 +69,8 @@ class ThreadShards {
   Ref Mine() {
     const int slot = ThreadSlot();
     Shard* shard = shards_[static_cast<size_t>(slot)].load(std::memory_order_acquire);
-    if (shard == nullptr) shard = Make(static_cast<size_t>(slot));
+    if (shard == nullptr) [[unlikely]]
+      shard = Make(static_cast<size_t>(slot));
     return {&shard->part, slot < kExclusiveSlots};
   }
 

@@ -218,14 +218,18 @@ bool SinkWriter::FlushDue(int64_t now) {
 }
 
 void SinkWriter::Present(std::vector<Entry> batch) {
+  bool again = false;
   for (Entry& entry : batch) {
     if (!entry.parked) continue;
     entry.parked = false;
+    again = true;
     events_->OnUnparked(entry.item);
   }
   auto outgoing = std::make_shared<OutgoingBatch>(options_.simulated);
   for (const Entry& entry : batch) outgoing->Add(entry.item);
-  const registry::WriteResult result = instance_->Write(Share(std::move(outgoing)), stop_.token());
+  registry::SharedRecords records = Share(std::move(outgoing));
+  records.presented_again = again;
+  const registry::WriteResult result = instance_->Write(records, stop_.token());
 
   std::vector<const registry::Failure*> failures(batch.size(), &result.failure);
   for (const registry::WriteResult::Record& record : result.failed) {

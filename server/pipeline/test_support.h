@@ -35,6 +35,7 @@ class TestInstance : public registry::Instance {
   bool dedups_by_key() const override { return false; }
   int max_in_flight() const override { return 1; }
   registry::InstanceStatus status() const override { return {}; }
+  void ControlBreaker(registry::BreakerAction) override {}
   absl::Status Connect(const Cancellation&) override { return absl::OkStatus(); }
   absl::Status Check(const Cancellation&) override { return absl::OkStatus(); }
   registry::ReadResult Read(uint64_t, uint64_t, absl::Duration, const Cancellation&) override;

@@ -12,6 +12,7 @@
 #include "mfn/plugin.h"
 #include "server/base/cancellation.h"
 #include "server/base/clock.h"
+#include "server/base/config.h"
 #include "server/registry/cancel_fd.h"
 #include "server/registry/instance.h"
 #include "server/registry/log_limit.h"
@@ -38,7 +39,9 @@ struct mfn_call {
   const mfn::Cancellation stopped;    // the instance's end
   std::atomic<bool> given_up{false};  // nobody waits for it any more
   mfn::registry::CancelFd* const cancel_fd;
-  std::thread::id thread;              // that it runs on, once it runs
+  std::thread::id thread;  // that it runs on, once it runs
+  // The operator's, not owned; null: none.
+  const std::vector<mfn::ClassOverride>* overrides = nullptr;
   uint64_t n_records = 0;              // of the batch that is written
   mfn::registry::Failure failure;      // the plugin's last words; its code is not set
   std::vector<RecordFailure> records;  // in the order of fail_record

@@ -28,6 +28,7 @@
 #include "mfn/plugin.h"
 #include "server/base/cancellation.h"
 #include "server/base/config.h"
+#include "server/base/histogram.h"
 #include "server/registry/tap.h"
 
 namespace mfn::registry {
@@ -73,6 +74,8 @@ class OwnedBatch {
 struct SharedRecords {
   absl::Span<const mfn_record> records;
   std::shared_ptr<const void> owner;
+  // Parked before: the retries of its write are not charged to the retry budget.
+  bool presented_again = false;
 };
 
 // Owns copies of everything.
@@ -98,7 +101,13 @@ struct WriteResult {
 // What a code is called: "RETRYABLE". One that is not known counts as PERMANENT.
 absl::string_view CodeName(mfn_code code);
 
-enum class BreakerState { kClosed, kOpen, kHalfOpen };
+// kPaused: the endpoint asked to be left alone for a while.
+enum class BreakerState { kClosed, kOpen, kHalfOpen, kPaused };
+// What an operator did to the breaker. Not kept over a restart; kDisabled also if the configuration
+// has it so.
+enum class BreakerControl { kAutomatic, kForcedOpen, kDisabled };
+// kReset: breaker and retry budget as at the start, as configured.
+enum class BreakerAction { kForceOpen, kDisable, kReset };
 enum class InstanceState { kCreated, kConnected, kDisconnected, kQuarantined, kClosed };
 
 // What a plugin registered itself.
@@ -112,7 +121,8 @@ struct PluginMetric {
 // A snapshot; counters never go down.
 struct InstanceStatus {
   InstanceState state = InstanceState::kCreated;
-  BreakerState breaker = BreakerState::kClosed;
+  BreakerState breaker = BreakerState::kClosed;  // kOpen when forced open, kClosed when disabled
+  BreakerControl breaker_control = BreakerControl::kAutomatic;
   std::string last_error;  // empty when the last call succeeded
   absl::Time last_error_time = absl::InfinitePast();
   uint64_t calls = 0;     // guarded calls made
@@ -120,7 +130,10 @@ struct InstanceStatus {
   uint64_t successes = 0;
   uint64_t failures = 0;  // guarded calls that failed in the end
   uint64_t retries = 0;
-  uint64_t rejected = 0;  // by an open breaker
+  uint64_t rejected = 0;          // by an open breaker
+  uint64_t limited = 0;           // by the rate limit, or for want of a place
+  uint64_t budget_exhausted = 0;  // retries not made because the budget was spent
+  int retry_budget = 0;           // tokens left
   uint64_t breaker_opened = 0;
   // Calls that returned over 500 ms after their deadline, or not at all.
   uint64_t overruns = 0;
@@ -130,6 +143,7 @@ struct InstanceStatus {
   uint64_t records_in = 0, records_out = 0;  // read from / written to the plugin
   std::vector<PluginMetric> plugin_metrics;  // in the order of registration
   double mean_attempt_ms = 0;
+  HistogramSnapshot attempt_time;
 };
 
 class Instance : public std::enable_shared_from_this<Instance> {
@@ -146,6 +160,8 @@ class Instance : public std::enable_shared_from_this<Instance> {
   virtual bool dedups_by_key() const = 0;
   virtual int max_in_flight() const = 0;  // of write or execute, at least 1
   virtual InstanceStatus status() const = 0;
+  // Calls that run are not ended.
+  virtual void ControlBreaker(BreakerAction action) = 0;
 
   virtual absl::Status Connect(const Cancellation& cancel) = 0;
   virtual absl::Status Check(const Cancellation& cancel) = 0;

@@ -133,6 +133,7 @@ WriteResult InstanceImpl::Write(const SharedRecords& records, const Cancellation
   uint64_t epoch = UINT64_MAX;  // of the earliest attempt
   Request request = MakeRequest(Mode::kParallel, cancel);
   request.single_attempt = config_.delivery == DeliveryGuarantee::kAtMostOnce;
+  request.free_retries = records.presented_again;
   const auto prepare = [&](PluginCall& call) {
     const SharedRecords& left = pending.records();
     epoch = std::min(epoch, call.live->epoch.load());

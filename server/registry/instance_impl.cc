@@ -12,7 +12,6 @@
 namespace mfn::registry {
 namespace {
 
-using resilience::Breaker;
 using resilience::CallOptions;
 using resilience::Outcome;
 
@@ -47,8 +46,8 @@ InstanceImpl::InstanceImpl(std::shared_ptr<const InstanceContext> context,
       config_(context_->config),
       component_(*context_->component),
       clock_(context_->options.clock),
-      guard_(config_.retry, config_.breaker, clock_, context_->options.sleeper,
-             context_->options.random),
+      guard_({config_.retry, config_.breaker, config_.rate_limit, config_.max_concurrent_calls},
+             clock_, context_->options.sleeper, context_->options.random),
       stopped_(guard_.stopped()),
       gate_(component_.max_in_flight, clock_),
       live_(std::move(live)) {}
@@ -57,10 +56,14 @@ Failure InstanceImpl::Guarded(const Request& request, const Operation* operation
   Slot slot(this, request.mode);
   CallOptions options;
   options.deadline_ns = TotalDeadline(request.timeout);
-  options.attempt_timeout = request.timeout;
+  options.attempt_timeout_ns = absl::ToInt64Nanoseconds(request.timeout);
   options.idempotent = request.idempotent;
   options.single_attempt = request.single_attempt || request.health_check;
-  options.ignore_breaker = request.health_check;
+  options.free_retries = request.free_retries;
+  options.health_check = request.health_check;
+  // An attempt may have to make the component instance and connect it first.
+  options.probe_bound_ns = absl::ToInt64Nanoseconds(request.timeout + 2 * config_.timeout +
+                                                    context_->options.overrun_grace);
   options.admission = &slot;
   options.cancel = *request.cancel;
   Failure last;
@@ -158,6 +161,7 @@ Verdict InstanceImpl::Invoke(const std::shared_ptr<Live>& live, const Request& r
   call.code = operation.code;
   call.live = live;
   call.call.emplace(clock_, deadline_ns, *request.cancel, stopped_, &call.cancel_fd);
+  call.call->overrides = &config_.retry.overrides;
   operation.prepare(call);
   if (!lease->Run(clock_, context_->options.overrun_grace)) {
     return Overran(live, request, operation.what);
@@ -243,30 +247,14 @@ void InstanceImpl::Remember(const Failure& failure) {
 }
 
 InstanceStatus InstanceImpl::status() const {
-  const resilience::CallMetrics metrics = guard_.metrics();
-  InstanceStatus status;
-  const Breaker::State breaker = guard_.breaker_state();
-  status.breaker = breaker == Breaker::State::kOpen       ? BreakerState::kOpen
-                   : breaker == Breaker::State::kHalfOpen ? BreakerState::kHalfOpen
-                                                          : BreakerState::kClosed;
-  status.calls = metrics.calls;
-  status.attempts = metrics.attempts;
-  status.successes = metrics.successes;
-  status.failures = metrics.failures;
-  status.retries = metrics.retries;
-  status.rejected = metrics.rejected;
-  status.breaker_opened = guard_.breaker_opened();
+  InstanceStatus status = StatusOf(guard_);
   status.overruns = context_->overruns.load();
   status.written_off = context_->written_off.load();
   status.stuck_calls = static_cast<uint64_t>(std::max(0, context_->stuck.load()));
   status.records_in = records_in_.load();
   status.records_out = records_out_.load();
-  if (metrics.attempts > 0) {
-    status.mean_attempt_ms =
-        static_cast<double>(metrics.attempt_nanos) * 1e-6 / static_cast<double>(metrics.attempts);
-  }
   status.plugin_metrics = context_->metrics.Read();
-  const bool called = ever_connected_.load() || metrics.attempts > 0;
+  const bool called = ever_connected_.load() || status.attempts > 0;
   MutexLock lock(&mutex_);
   status.state = gate_.closed()      ? InstanceState::kClosed
                  : quarantined_      ? InstanceState::kQuarantined

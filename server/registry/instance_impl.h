@@ -20,6 +20,7 @@
 #include "server/base/mutex.h"
 #include "server/registry/batch_check.h"
 #include "server/registry/call_gate.h"
+#include "server/registry/guard_status.h"
 #include "server/registry/instance.h"
 #include "server/registry/instance_context.h"
 #include "server/registry/live.h"
@@ -46,6 +47,7 @@ class InstanceImpl final : public Instance {
   bool dedups_by_key() const override { return component_.info.dedups_by_key; }
   int max_in_flight() const override { return component_.max_in_flight; }
   InstanceStatus status() const override;
+  void ControlBreaker(BreakerAction action) override { Control(action, &guard_); }
 
   absl::Status Connect(const Cancellation& cancel) override;
   absl::Status Check(const Cancellation& cancel) override;
@@ -93,6 +95,7 @@ class InstanceImpl final : public Instance {
     const Cancellation* cancel = nullptr;
     bool idempotent = true;
     bool single_attempt = false;  // a second one could deliver twice
+    bool free_retries = false;    // not charged to the retry budget
     bool health_check = false;
   };
   // One function of the plugin. `prepare` puts in what it is given, `judge` looks at a call that

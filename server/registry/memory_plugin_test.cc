@@ -211,6 +211,66 @@ TEST_F(MemoryPluginTest, TheBreakerOpensRejectsAndRecovers) {
   EXPECT_EQ(status.attempts, 6u);
 }
 
+TEST_F(MemoryPluginTest, TheOperatorSaysWhatAFailureIs) {
+  const char* refuses = R"(, "fail_every": 1, "fail_times": 1, "fail_code": "PERMANENT")";
+  InstanceConfig config = Config("by-reason", InstanceRole::kPublisher, refuses);
+  config.retry.overrides = {{"PERMANENT", FailureClass::kAuth},
+                            {"INJECTED", FailureClass::kRetryable}};
+  const WriteResult by_reason = Write(*Make(config), {"a"});
+  EXPECT_TRUE(by_reason.failure.ok()) << by_reason.failure.reason;
+  EXPECT_EQ(by_reason.failure.attempts, 2);
+  config.name = "by-code";
+  config.retry.overrides = {{"PERMANENT", FailureClass::kRetryable}};
+  EXPECT_EQ(Write(*Make(config), {"a"}).failure.attempts, 2);
+  config = Config("harder", InstanceRole::kPublisher, R"(, "fail_every": 1)");
+  config.retry.overrides = {{"INJECTED", FailureClass::kPermanent}};
+  const WriteResult harder = Write(*Make(config), {"a"});
+  EXPECT_EQ(harder.failure.code, MFN_PERMANENT) << "what decides between park and dead letter";
+  EXPECT_EQ(harder.failure.attempts, 1);
+}
+
+TEST_F(MemoryPluginTest, AnOperatorControlsTheBreaker) {
+  InstanceConfig config =
+      Config("sink", InstanceRole::kPublisher, R"(, "fail_every": 1, "fail_times": 10)");
+  config.retry.max_retries = 0;
+  auto sink = Make(config);
+  sink->ControlBreaker(BreakerAction::kForceOpen);
+  EXPECT_EQ(Write(*sink, {"a"}).failure.reason, "BREAKER_FORCED_OPEN");
+  EXPECT_EQ(sink->status().breaker, BreakerState::kOpen);
+  EXPECT_EQ(sink->status().breaker_control, BreakerControl::kForcedOpen);
+  sink->ControlBreaker(BreakerAction::kDisable);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(Write(*sink, {"a"}).failure.attempts, 1);
+  EXPECT_EQ(sink->status().breaker_control, BreakerControl::kDisabled);
+  sink->ControlBreaker(BreakerAction::kReset);
+  EXPECT_TRUE(Write(*sink, {"a"}).failure.ok());
+  EXPECT_EQ(sink->status().breaker_control, BreakerControl::kAutomatic);
+  EXPECT_EQ(sink->status().attempt_time.count, 11u);
+}
+
+TEST_F(MemoryPluginTest, WhatIsPresentedAgainIsRetriedWithoutBudget) {
+  InstanceConfig config = Config("sink", InstanceRole::kPublisher, R"(, "fail_every": 2)");
+  config.retry.budget = 1;
+  auto sink = Make(config);
+  EXPECT_TRUE(Write(*sink, {"a"}).failure.ok());
+  EXPECT_EQ(Write(*sink, {"b"}).failure.attempts, 1) << "one token buys no retry";
+  EXPECT_EQ(sink->status().budget_exhausted, 1u);
+  EXPECT_TRUE(Write(*sink, {"c"}).failure.ok());
+  mfn_record record = {};
+  record.time_unix_ns = MFN_TIME_ABSENT;
+  SharedRecords again = CopyRecords({&record, 1});
+  again.presented_again = true;
+  EXPECT_EQ(sink->Write(again, {}).failure.attempts, 2);
+}
+
+TEST_F(MemoryPluginTest, TheRateLimitIsTheInstances) {
+  InstanceConfig config = Config("sink", InstanceRole::kPublisher);
+  config.rate_limit = {2, 1};
+  auto sink = Make(config);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Write(*sink, {"a"}).failure.ok());
+  EXPECT_THAT(clock_.sleeps(),
+              testing::ElementsAre(absl::Milliseconds(500), absl::Milliseconds(500)));
+}
+
 TEST_F(MemoryPluginTest, AFullQueueIsAPassingFault) {
   InstanceConfig config = Config("sink", InstanceRole::kPublisher, R"(, "capacity": 1)");
   config.retry.max_retries = 0;

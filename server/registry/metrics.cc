@@ -30,7 +30,17 @@ std::string MetricWord(absl::string_view text) {
 }
 
 double BreakerValue(BreakerState state) {
-  return state == BreakerState::kClosed ? 0 : state == BreakerState::kHalfOpen ? 1 : 2;
+  switch (state) {
+    case BreakerState::kClosed:
+      return 0;
+    case BreakerState::kHalfOpen:
+      return 1;
+    case BreakerState::kOpen:
+      return 2;
+    case BreakerState::kPaused:
+      return 3;
+  }
+  return 2;
 }
 
 void CollectCalls(const MetricLabels& labels, const InstanceStatus& status, MetricSet* out) {
@@ -63,7 +73,8 @@ void CollectCalls(const MetricLabels& labels, const InstanceStatus& status, Metr
   counter("connector_replaced_count_total",
           "Instances made anew after such a call, or with changed secrets.", labels,
           status.replaced);
-  out->Gauge("connector_circuit_breaker_state", "0: closed, 1: half open, 2: open.", labels,
+  out->Gauge("connector_circuit_breaker_state",
+             "0: closed, 1: half open, 2: open, 3: paused by the endpoint.", labels,
              BreakerValue(status.breaker));
   counter("connector_circuit_breaker_opened_total", "How often the breaker opened.", labels,
           status.breaker_opened);

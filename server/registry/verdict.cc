@@ -23,9 +23,55 @@ void SetNew(Failure* failure, mfn_code code, const char* reason, const std::stri
   failure->message = message;
 }
 
-}  // namespace
+mfn_code CodeOf(FailureClass as) {
+  switch (as) {
+    case FailureClass::kRetryable:
+      return MFN_RETRYABLE;
+    case FailureClass::kThrottled:
+      return MFN_THROTTLED;
+    case FailureClass::kAuth:
+      return MFN_AUTH;
+    case FailureClass::kNotConnected:
+      return MFN_NOT_CONNECTED;
+    case FailureClass::kPermanent:
+      return MFN_PERMANENT;
+  }
+  return MFN_PERMANENT;
+}
 
-Verdict Judge(mfn_code code, Failure words, const mfn_call& call) {
+Outcome OutcomeOf(FailureClass as) {
+  switch (as) {
+    case FailureClass::kRetryable:
+      return Outcome::kRetryable;
+    case FailureClass::kThrottled:
+      return Outcome::kThrottled;
+    case FailureClass::kAuth:
+      return Outcome::kAuth;
+    case FailureClass::kNotConnected:
+      return Outcome::kNotConnected;
+    case FailureClass::kPermanent:
+      return Outcome::kPermanent;
+  }
+  return Outcome::kPermanent;
+}
+
+const ClassOverride* Matching(const std::vector<ClassOverride>& overrides, absl::string_view text) {
+  const auto found = std::find_if(overrides.begin(), overrides.end(),
+                                  [&](const ClassOverride& one) { return one.match == text; });
+  return found == overrides.end() ? nullptr : &*found;
+}
+
+// What the operator says of such a failure; a reason says more than a code.
+void Override(const std::vector<ClassOverride>& overrides, mfn_code code, Verdict* verdict) {
+  if (verdict->outcome == Outcome::kOk || verdict->outcome == Outcome::kCancelled) return;
+  const ClassOverride* found = Matching(overrides, verdict->failure.reason);
+  if (found == nullptr) found = Matching(overrides, CodeName(code));
+  if (found == nullptr) return;
+  verdict->outcome = OutcomeOf(found->as);
+  verdict->failure.code = CodeOf(found->as);
+}
+
+Verdict Classify(mfn_code code, Failure words, const mfn_call& call) {
   Verdict verdict{Outcome::kOk, std::move(words)};
   Failure& failure = verdict.failure;
   failure.code = code;
@@ -81,6 +127,14 @@ Verdict Judge(mfn_code code, Failure words, const mfn_call& call) {
   }
 }
 
+}  // namespace
+
+Verdict Judge(mfn_code code, Failure words, const mfn_call& call) {
+  Verdict verdict = Classify(code, std::move(words), call);
+  if (call.overrides != nullptr) Override(*call.overrides, code, &verdict);
+  return verdict;
+}
+
 Verdict Refused(mfn_code code, const char* reason, std::string message) {
   Verdict verdict;
   verdict.outcome = Outcome::kPermanent;
@@ -101,6 +155,12 @@ Failure Conclude(const resilience::CallResult& result, Failure last, bool closed
     SetNew(&last, MFN_CANCELLED, "CANCELLED",
            before.empty() ? "cancelled before the plugin was called"
                           : absl::StrCat("cancelled before a retry of: ", before));
+  } else if (result.attempts == 0 && result.rejection == Rejection::kForcedOpen) {
+    SetNew(&last, MFN_RETRYABLE, "BREAKER_FORCED_OPEN",
+           "an operator has opened the circuit breaker; ControlBreaker resets it");
+  } else if (result.attempts == 0 && result.rejection == Rejection::kRateLimited) {
+    SetNew(&last, MFN_RETRYABLE, "RATE_LIMITED",
+           "the instance's rate limit has no place in time; raise rate_limit or ask for less");
   } else if (result.attempts == 0 && result.rejection == Rejection::kBreakerOpen) {
     const bool pause = result.outcome == Outcome::kThrottled;
     SetNew(&last, pause ? MFN_THROTTLED : MFN_RETRYABLE, pause ? "PAUSED" : "BREAKER_OPEN",

@@ -19,7 +19,8 @@ struct Verdict {
 // MFN_END means something to a read alone, which does not ask here; from others it is
 // MFN_PERMANENT, since taking it for success would lose what was written. MFN_CANCELLED is only the
 // caller's or the instance's end; a plugin that returned it for its deadline, or for no reason, was
-// out of time. An unknown code is MFN_PERMANENT.
+// out of time. An unknown code is MFN_PERMANENT. What the operator overrides in call.overrides has
+// the last word, except on success and cancellation.
 Verdict Judge(mfn_code code, Failure words, const mfn_call& call);
 
 Verdict Refused(mfn_code code, const char* reason, std::string message);

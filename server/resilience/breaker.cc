@@ -1,5 +1,5 @@
 // The state machine of breaker.h. Every change happens under the mutex and is then published in
-// word_, which is all that the fast path reads.
+// word_, which is all that the fast paths read.
 #include "server/resilience/breaker.h"
 
 #include <algorithm>
@@ -7,63 +7,62 @@
 namespace mfn::resilience {
 namespace {
 
-constexpr int kMaxDoublings = 10;
-constexpr absl::Duration kMaxOpen = absl::Minutes(10);
+constexpr int kMaxDoublings = 20;
+
+Breaker::State InitialState(const BreakerConfig& config) {
+  return config.enabled ? Breaker::State::kClosed : Breaker::State::kDisabled;
+}
 
 }  // namespace
 
 Breaker::Breaker(const BreakerConfig& config, RandomSource* random)
-    : config_(config), random_(random), window_(absl::ToInt64Nanoseconds(config.ratio_window)) {}
+    : config_(config),
+      random_(random),
+      window_(absl::ToInt64Nanoseconds(config.ratio_window)),
+      word_(Word(0, InitialState(config), false)),
+      state_(InitialState(config)) {}
 
-Breaker::Permit Breaker::Peek(int64_t now_ns) { return Decide(now_ns, /*take=*/false); }
-Breaker::Permit Breaker::Acquire(int64_t now_ns) { return Decide(now_ns, /*take=*/true); }
-
-Breaker::Permit Breaker::Decide(int64_t now_ns, bool take) {
-  const uint64_t word = word_.load(std::memory_order_acquire);
-  if ((word & 3) == static_cast<uint64_t>(State::kClosed)) {
-    return Permit{true, State::kClosed, absl::ZeroDuration(), word >> 2};
-  }
+Breaker::Permit Breaker::Decide(int64_t now_ns, int64_t probe_bound_ns) {
   MutexLock lock(&mutex_);
+  if (state_ == State::kForcedOpen) return Rejected(absl::ZeroDuration());
   if (state_ == State::kPaused) {
-    if (now_ns < until_ns_) {
-      return Permit{false, state_, absl::Nanoseconds(until_ns_ - now_ns), generation_};
-    }
+    if (now_ns < until_ns_) return Rejected(absl::Nanoseconds(until_ns_ - now_ns));
     // Not a new generation: what was counted before the pause still counts.
     state_ = State::kClosed;
     Publish();
   }
-  if (state_ == State::kClosed) return Admitted(state_);
+  const Permit admitted{true, state_, absl::ZeroDuration(), generation_};
+  if (state_ == State::kClosed || state_ == State::kDisabled) return admitted;
   if (state_ == State::kHalfOpen && probing_ && now_ns >= probe_until_ns_) Open(now_ns);
   if (state_ == State::kOpen) {
-    if (now_ns < until_ns_) {
-      return Permit{false, state_, absl::Nanoseconds(until_ns_ - now_ns), generation_};
-    }
+    if (now_ns < until_ns_) return Rejected(absl::Nanoseconds(until_ns_ - now_ns));
     Enter(State::kHalfOpen);
   }
-  if (probing_) return Permit{false, state_, absl::ZeroDuration(), generation_};
-  if (take) {
+  if (probing_) return Rejected(absl::ZeroDuration());
+  if (probe_bound_ns != kPeek) {
     probing_ = true;
-    probe_until_ns_ = now_ns + absl::ToInt64Nanoseconds(config_.timeout);
+    const int64_t bound = std::max(absl::ToInt64Nanoseconds(config_.timeout), probe_bound_ns);
+    probe_until_ns_ = bound > INT64_MAX - now_ns ? INT64_MAX : now_ns + bound;
   }
-  return Admitted(state_);
+  return {true, state_, absl::ZeroDuration(), generation_};
 }
 
-Breaker::Permit Breaker::Admitted(State state) const {
-  return Permit{true, state, absl::ZeroDuration(), generation_};
+Breaker::Permit Breaker::Rejected(absl::Duration wait) const {
+  return {false, state_, wait, generation_};
 }
 
-void Breaker::Record(const Permit& permit, Effect effect, int64_t now_ns) {
-  if (!permit.admitted || !config_.enabled) return;
+void Breaker::RecordSlowly(const Permit& permit, Effect effect, int64_t now_ns) {
+  if (!permit.admitted) return;
   MutexLock lock(&mutex_);
-  if (permit.generation != generation_) return;
+  if (permit.generation != generation_ || state_ == State::kDisabled) return;
   if (state_ == State::kHalfOpen) return RecordProbe(effect, now_ns);
   RecordClosed(effect, now_ns);
 }
 
 void Breaker::RecordPause(const Permit& permit, absl::Duration pause, int64_t now_ns) {
-  if (!permit.admitted || !config_.enabled) return;
+  if (!permit.admitted) return;
   MutexLock lock(&mutex_);
-  if (permit.generation != generation_) return;
+  if (permit.generation != generation_ || state_ == State::kDisabled) return;
   const int64_t until = now_ns + absl::ToInt64Nanoseconds(pause);
   if (state_ == State::kHalfOpen) {
     probing_ = false;
@@ -77,20 +76,15 @@ void Breaker::RecordPause(const Permit& permit, absl::Duration pause, int64_t no
 }
 
 void Breaker::RecordClosed(Effect effect, int64_t now_ns) {
-  switch (effect) {
-    case Effect::kNeutral:
-      return;
-    case Effect::kTrip:
-      return Open(now_ns);
-    case Effect::kSuccess:
-      consecutive_ = 0;
-      return window_.Add(false, now_ns);
-    case Effect::kFailure:
-      break;
-  }
-  window_.Add(true, now_ns);
-  if (++consecutive_ >= config_.threshold) return Open(now_ns);
-  const FailureWindow::Counts counts = window_.Sum(now_ns);
+  if (effect == Effect::kNeutral) return;
+  if (effect == Effect::kTrip) return Open(now_ns);
+  const bool failed = effect == Effect::kFailure;
+  window_.Add(generation_, failed, now_ns);
+  consecutive_ = failed ? consecutive_ + 1 : 0;
+  Publish();
+  if (!failed) return;
+  if (consecutive_ >= config_.threshold) return Open(now_ns);
+  const CallWindow::Counts counts = window_.Sum(generation_, now_ns);
   if (counts.calls < static_cast<uint64_t>(std::max(1, config_.ratio_min_calls))) return;
   if (static_cast<double>(counts.failures) >=
       config_.failure_ratio * static_cast<double>(counts.calls)) {
@@ -109,7 +103,7 @@ void Breaker::RecordProbe(Effect effect, int64_t now_ns) {
 void Breaker::Open(int64_t now_ns) {
   const int doublings = std::min(openings_++, kMaxDoublings);
   absl::Duration open =
-      std::min(config_.timeout * (1 << doublings), std::max(config_.timeout, kMaxOpen));
+      std::min(config_.timeout * (1 << doublings), std::max(config_.timeout, config_.max_timeout));
   open += open * (0.1 * random_->Uniform());
   OpenUntil(now_ns + absl::ToInt64Nanoseconds(open));
 }
@@ -120,22 +114,33 @@ void Breaker::OpenUntil(int64_t until_ns) {
   Enter(State::kOpen);
 }
 
+void Breaker::ForceOpen() {
+  MutexLock lock(&mutex_);
+  Enter(State::kForcedOpen);
+}
+
+void Breaker::Disable() {
+  MutexLock lock(&mutex_);
+  Enter(State::kDisabled);
+}
+
+void Breaker::Reset() {
+  MutexLock lock(&mutex_);
+  openings_ = 0;
+  Enter(InitialState(config_));
+}
+
 void Breaker::Enter(State state) {
   state_ = state;
   ++generation_;
   consecutive_ = 0;
-  window_.Clear();
   probing_ = false;
   probe_successes_ = 0;
   Publish();
 }
 
 void Breaker::Publish() {
-  word_.store(generation_ << 2 | static_cast<uint64_t>(state_), std::memory_order_release);
-}
-
-Breaker::State Breaker::state() const {
-  return static_cast<State>(word_.load(std::memory_order_acquire) & 3);
+  word_.store(Word(generation_, state_, consecutive_ > 0), std::memory_order_release);
 }
 
 }  // namespace mfn::resilience

@@ -1,17 +1,22 @@
 // A circuit breaker: stops calling an endpoint that fails, and finds out when it is back.
 //
-//   CLOSED     everything passes. Opens on `threshold` consecutive failures, or when at least
-//              `failure_ratio` of at least `ratio_min_calls` calls in `ratio_window` failed.
-//   OPEN       nothing passes for `timeout`; each opening in a row doubles it, up to ten minutes,
-//              and up to a tenth is added at random so that many instances do not return together.
-//   HALF_OPEN  one probe at a time. Closes after `successes_to_close`, opens again on one failure
-//              or when a probe does not come back within `timeout`.
-//   PAUSED     the endpoint asked for fewer calls: nothing passes until then; as CLOSED otherwise.
+//   CLOSED       everything passes. Opens on `threshold` consecutive failures, or when at least
+//                `failure_ratio` of at least `ratio_min_calls` calls in `ratio_window` failed.
+//   OPEN         nothing passes for `timeout`; each opening in a row doubles it, up to
+//                `max_timeout`, and up to a tenth is added at random so that many instances do not
+//                return together.
+//   HALF_OPEN    one probe at a time. Closes after `successes_to_close`, opens again on one failure
+//                or when a probe does not come back within `timeout` or the bound that came with
+//                it.
+//   PAUSED       the endpoint asked for fewer calls: nothing passes until then; as CLOSED
+//   otherwise. FORCED_OPEN  by an operator: nothing passes until Reset. DISABLED     by an operator
+//   or by configuration: everything passes, nothing counts.
 //
-// Each change between CLOSED, OPEN and HALF_OPEN starts a generation; a result that belongs to an
+// Each change starts a generation, except into and out of PAUSED; a result that belongs to an
 // earlier one says nothing of the present and is ignored.
 //
-// Thread-safe. While CLOSED, Peek and Acquire cost one atomic load.
+// Thread-safe. While CLOSED, Peek and Acquire cost one atomic load; so does recording a success
+// that follows a success, beside a counter of the thread's own.
 #ifndef MFN_SERVER_RESILIENCE_BREAKER_H_
 #define MFN_SERVER_RESILIENCE_BREAKER_H_
 
@@ -23,13 +28,13 @@
 #include "server/base/clock.h"
 #include "server/base/config.h"
 #include "server/base/mutex.h"
-#include "server/resilience/failure_window.h"
+#include "server/resilience/call_window.h"
 
 namespace mfn::resilience {
 
 class Breaker {
  public:
-  enum class State : uint8_t { kClosed, kOpen, kHalfOpen, kPaused };
+  enum class State : uint8_t { kClosed, kOpen, kHalfOpen, kPaused, kForcedOpen, kDisabled };
   // What a result means for the breaker.
   enum class Effect : uint8_t {
     kSuccess,
@@ -40,7 +45,8 @@ class Breaker {
 
   struct Permit {
     bool admitted = false;
-    // When rejected: why, and for how long (zero when a probe is running, whose end is not known).
+    // When rejected: why, and for how long (zero when nobody knows: a probe is running, or an
+    // operator keeps it open).
     State state = State::kClosed;
     absl::Duration wait = absl::ZeroDuration();
     uint64_t generation = 0;
@@ -50,20 +56,58 @@ class Breaker {
   Breaker(const BreakerConfig& config, RandomSource* random);
 
   // Whether Acquire would admit now; takes nothing.
-  Permit Peek(int64_t now_ns);
-  // An admitted permit must come back through Record, exactly once.
-  Permit Acquire(int64_t now_ns);
-  void Record(const Permit& permit, Effect effect, int64_t now_ns);
+  Permit Peek(int64_t now_ns) {
+    const uint64_t word = word_.load(std::memory_order_acquire);
+    return Passes(word) ? AdmittedBy(word) : Decide(now_ns, kPeek);
+  }
+  // An admitted permit must come back through Record, exactly once. A probe is given up for lost
+  // after `bound_ns`, or `timeout` if that is longer.
+  Permit Acquire(int64_t now_ns, int64_t bound_ns = 0) {
+    const uint64_t word = word_.load(std::memory_order_acquire);
+    return Passes(word) ? AdmittedBy(word) : Decide(now_ns, bound_ns);
+  }
+  void Record(const Permit& permit, Effect effect, int64_t now_ns) {
+    const uint64_t word = word_.load(std::memory_order_acquire);
+    // A success while nothing has failed lately leaves the state as it is.
+    if (effect == Effect::kSuccess && word == Word(permit.generation, State::kClosed, false)) {
+      return window_.Add(permit.generation, /*failed=*/false, now_ns);
+    }
+    if (StateOf(word) == State::kDisabled) return;
+    RecordSlowly(permit, effect, now_ns);
+  }
   // As Record, for an endpoint that asked to be left alone for that long.
   void RecordPause(const Permit& permit, absl::Duration pause, int64_t now_ns);
 
+  // By an operator; each ends what was before, probes and pauses included.
+  void ForceOpen();
+  void Disable();
+  // As configured and as new.
+  void Reset();
+
   // As of the last call: an OPEN breaker becomes HALF_OPEN when somebody asks.
-  State state() const;
+  State state() const { return StateOf(word_.load(std::memory_order_acquire)); }
   uint64_t opened() const { return opened_.load(std::memory_order_relaxed); }
 
  private:
-  Permit Decide(int64_t now_ns, bool take) ABSL_LOCKS_EXCLUDED(mutex_);
-  Permit Admitted(State state) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static constexpr int kStateBits = 3;
+  // What a closed breaker needs to know to answer without the mutex.
+  static uint64_t Word(uint64_t generation, State state, bool failing) {
+    return generation << (kStateBits + 1) | (failing ? 1 << kStateBits : 0) |
+           static_cast<uint64_t>(state);
+  }
+  static State StateOf(uint64_t word) { return static_cast<State>(word & ((1 << kStateBits) - 1)); }
+  static bool Passes(uint64_t word) {
+    return StateOf(word) == State::kClosed || StateOf(word) == State::kDisabled;
+  }
+  static Permit AdmittedBy(uint64_t word) {
+    return {true, StateOf(word), absl::ZeroDuration(), word >> (kStateBits + 1)};
+  }
+
+  static constexpr int64_t kPeek = -1;  // in place of a probe's bound
+  Permit Decide(int64_t now_ns, int64_t probe_bound_ns) ABSL_LOCKS_EXCLUDED(mutex_);
+  void RecordSlowly(const Permit& permit, Effect effect, int64_t now_ns)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  Permit Rejected(absl::Duration wait) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Enter(State state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Open(int64_t now_ns) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -73,20 +117,21 @@ class Breaker {
 
   const BreakerConfig config_;
   RandomSource* const random_;
-  // generation_ << 2 | state_, so that a closed breaker answers without the mutex.
-  std::atomic<uint64_t> word_{0};
-  std::atomic<uint64_t> opened_{0};
+  CallWindow window_;
 
-  mutable Mutex mutex_;
-  State state_ ABSL_GUARDED_BY(mutex_) = State::kClosed;
+  // Read by every call and written when the state changes: on cache lines of its own.
+  alignas(128) std::atomic<uint64_t> word_;
+
+  alignas(128) mutable Mutex mutex_;
+  State state_ ABSL_GUARDED_BY(mutex_);
   uint64_t generation_ ABSL_GUARDED_BY(mutex_) = 0;
-  int consecutive_ ABSL_GUARDED_BY(mutex_) = 0;
-  FailureWindow window_ ABSL_GUARDED_BY(mutex_);
+  int consecutive_ ABSL_GUARDED_BY(mutex_) = 0;   // failures
   int64_t until_ns_ ABSL_GUARDED_BY(mutex_) = 0;  // of OPEN and PAUSED
   int openings_ ABSL_GUARDED_BY(mutex_) = 0;      // in a row, without a CLOSED between
   bool probing_ ABSL_GUARDED_BY(mutex_) = false;
   int64_t probe_until_ns_ ABSL_GUARDED_BY(mutex_) = 0;
   int probe_successes_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::atomic<uint64_t> opened_{0};
 };
 
 }  // namespace mfn::resilience

@@ -147,6 +147,67 @@ TEST_F(BreakerTest, TripOpensAtOnce) {
   EXPECT_EQ(breaker().state(), State::kOpen);
 }
 
+TEST_F(BreakerTest, DoublingStopsAtItsCap) {
+  config_.max_timeout = absl::Seconds(30);
+  Open();
+  for (const int seconds : {10, 20, 30, 30}) {
+    EXPECT_EQ(breaker().Peek(now_).wait, absl::Seconds(seconds));
+    now_ += seconds * kSecond;
+    Call(Effect::kFailure);
+  }
+}
+
+TEST_F(BreakerTest, ASlowProbeMayTakeTheTimeThatItsCallHas) {
+  Open();
+  now_ += 10 * kSecond;
+  const Breaker::Permit probe = breaker().Acquire(now_, 25 * kSecond);
+  now_ += 24 * kSecond;
+  EXPECT_FALSE(breaker().Acquire(now_).admitted);
+  EXPECT_EQ(breaker().state(), State::kHalfOpen) << "the probe is not lost yet";
+  breaker().Record(probe, Effect::kSuccess, now_);
+  EXPECT_EQ(breaker().state(), State::kClosed);
+}
+
+TEST_F(BreakerTest, ForcedOpenLetsNothingThroughUntilReset) {
+  const Breaker::Permit running = breaker().Acquire(now_);
+  breaker().ForceOpen();
+  now_ += 3600 * kSecond;
+  EXPECT_FALSE(breaker().Peek(now_).admitted);
+  EXPECT_EQ(breaker().Acquire(now_).state, State::kForcedOpen);
+  breaker().Record(running, Effect::kSuccess, now_);
+  EXPECT_EQ(breaker().state(), State::kForcedOpen);
+  breaker().Reset();
+  EXPECT_EQ(breaker().state(), State::kClosed);
+  EXPECT_TRUE(breaker().Acquire(now_).admitted);
+  EXPECT_EQ(breaker().opened(), 0u);
+}
+
+TEST_F(BreakerTest, DisabledCountsNothingAndEndsWithReset) {
+  Open();
+  breaker().Disable();
+  for (int i = 0; i < 20; ++i) Call(Effect::kFailure);
+  breaker().RecordPause(breaker().Acquire(now_), absl::Seconds(5), now_);
+  Call(Effect::kTrip);
+  EXPECT_EQ(breaker().state(), State::kDisabled);
+  EXPECT_TRUE(breaker().Acquire(now_).admitted);
+  const Breaker::Permit running = breaker().Acquire(now_);
+  breaker().Reset();
+  for (int i = 0; i < 20; ++i) breaker().Record(running, Effect::kFailure, now_);
+  EXPECT_EQ(breaker().state(), State::kClosed) << "what began while disabled does not count";
+  Open();
+  EXPECT_EQ(breaker().Peek(now_).wait, absl::Seconds(10)) << "reset forgets earlier openings";
+}
+
+TEST_F(BreakerTest, ResetIsAsConfigured) {
+  config_.enabled = false;
+  for (int i = 0; i < 20; ++i) Call(Effect::kFailure);
+  EXPECT_EQ(breaker().state(), State::kDisabled);
+  breaker().ForceOpen();
+  EXPECT_FALSE(breaker().Acquire(now_).admitted);
+  breaker().Reset();
+  EXPECT_EQ(breaker().state(), State::kDisabled);
+}
+
 TEST_F(BreakerTest, AtMostOneProbeAtATimeAmongManyThreads) {
   config_.successes_to_close = 1000000;
   Open();

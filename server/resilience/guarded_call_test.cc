@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <memory>
-#include <random>
 #include <thread>
 #include <vector>
 
@@ -21,7 +20,7 @@ class GuardedCallTest : public testing::Test {
   GuardedCallTest() { retry_.jitter = JitterKind::kNone; }
   Guard& guard() {
     if (guard_ == nullptr) {
-      guard_ = std::make_unique<Guard>(retry_, breaker_, &clock_, &clock_, &random_);
+      guard_ = std::make_unique<Guard>(config_, &clock_, &clock_, &random_);
     }
     return *guard_;
   }
@@ -39,8 +38,9 @@ class GuardedCallTest : public testing::Test {
     });
   }
 
-  RetryConfig retry_;
-  BreakerConfig breaker_;
+  GuardConfig config_;
+  RetryConfig& retry_ = config_.retry;
+  BreakerConfig& breaker_ = config_.breaker;
   FakeClock clock_;
   FakeRandom random_{{0.0}};
   std::unique_ptr<Guard> guard_;
@@ -123,7 +123,7 @@ TEST_F(GuardedCallTest, AHealthCheckPassesAnOpenBreakerAndDoesNotMoveIt) {
   retry_.max_retries = 0;
   for (int i = 0; i < 5; ++i) Call({Outcome::kRetryable});
   CallOptions options;
-  options.single_attempt = options.ignore_breaker = true;
+  options.single_attempt = options.health_check = true;
   EXPECT_TRUE(Call({}, options).ok());
   EXPECT_EQ(guard().breaker_state(), Breaker::State::kOpen);
 }
@@ -176,7 +176,7 @@ TEST_F(GuardedCallTest, AdmissionIsHeldDuringAttemptsOnlyAndItsRefusalIsNoFailur
 
 TEST_F(GuardedCallTest, AttemptsEndWithTheirTimeoutOrTheCall) {
   CallOptions options = Within(absl::Seconds(8));
-  options.attempt_timeout = absl::Seconds(5);
+  options.attempt_timeout_ns = 5'000'000'000;
   const int64_t start = clock_.MonotonicNanos();
   std::vector<int64_t> deadlines;
   guard().Call(options, [&](const Attempt& attempt) {
@@ -187,43 +187,80 @@ TEST_F(GuardedCallTest, AttemptsEndWithTheirTimeoutOrTheCall) {
   EXPECT_THAT(deadlines, ElementsAre(5000, 8000));
 }
 
-// For random configurations, answers and durations: no attempt starts at or past the deadline, no
-// more attempts than allowed, and the counters agree with what was seen.
-TEST(GuardedCallPropertyTest, HoldsForRandomSchedules) {
-  std::mt19937 engine(20261121);
-  const auto pick = [&](int low, int high) {
-    return std::uniform_int_distribution<int>(low, high)(engine);
-  };
-  for (int round = 0; round < 3000; ++round) {
-    FakeClock clock;
-    FakeRandom random({std::uniform_real_distribution<>(0, 1)(engine)});
-    RetryConfig retry;
-    retry.max_retries = pick(0, 6);
-    retry.backoff = static_cast<BackoffKind>(pick(0, 4));
-    retry.jitter = static_cast<JitterKind>(pick(0, 3));
-    retry.initial_delay = absl::Milliseconds(pick(0, 2000));
-    BreakerConfig breaker;
-    breaker.threshold = pick(1, 8);
-    breaker.timeout = absl::Milliseconds(pick(1, 5000));
-    breaker.enabled = pick(0, 9) > 0;
-    Guard guard(retry, breaker, &clock, &clock, &random);
-    uint64_t attempts = 0;
-    for (int call = 0; call < 5; ++call) {
-      CallOptions options;
-      options.deadline_ns = clock.MonotonicNanos() + int64_t{1'000'000} * pick(0, 5000);
-      const CallResult result = guard.Call(options, [&](const Attempt& attempt) {
-        ++attempts;
-        EXPECT_LT(clock.MonotonicNanos(), options.deadline_ns) << "round " << round;
-        EXPECT_LE(attempt.deadline_ns, options.deadline_ns);
-        clock.Advance(absl::Milliseconds(pick(0, 3000)));
-        return AttemptResult{static_cast<Outcome>(pick(0, 8)), absl::Milliseconds(pick(-5, 4000))};
-      });
-      EXPECT_LE(result.attempts, retry.max_retries + 1);
-      EXPECT_TRUE(result.attempts > 0 || !result.ok());
-    }
-    EXPECT_EQ(guard.metrics().attempts, attempts);
-    EXPECT_EQ(guard.metrics().calls, guard.metrics().successes + guard.metrics().failures);
+TEST_F(GuardedCallTest, ASpentBudgetLeavesOneAttemptACall) {
+  breaker_.enabled = false;
+  retry_.max_retries = 1;
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(Call(std::vector<Outcome>(2, Outcome::kRetryable)).attempts, 2);
   }
+  const CallResult result = Call({Outcome::kRetryable});
+  EXPECT_EQ(result.attempts, 1);
+  EXPECT_EQ(result.rejection, Rejection::kNoBudget);
+  EXPECT_EQ(guard().metrics().budget, 0);
+  EXPECT_EQ(guard().metrics().budget_exhausted, 1u);
+  CallOptions options;
+  options.free_retries = true;
+  EXPECT_EQ(Call({Outcome::kRetryable}, options).attempts, 2) << "parked work is presented again";
+  guard().Reset();
+  EXPECT_EQ(guard().metrics().budget, 500);
+}
+
+TEST_F(GuardedCallTest, WhatARetryCostsAndWhatComesBack) {
+  retry_.max_retries = 2;
+  Call({Outcome::kRetryable});
+  EXPECT_EQ(guard().metrics().budget, 500) << "it succeeded";
+  Call({Outcome::kDeadline, Outcome::kRetryable});
+  EXPECT_EQ(guard().metrics().budget, 490) << "of two only the last";
+  Call({});
+  EXPECT_EQ(guard().metrics().budget, 491);
+  Call({Outcome::kPermanent});
+  EXPECT_EQ(guard().metrics().budget, 491);
+}
+
+TEST_F(GuardedCallTest, ARetryThatIsNotMadeCostsNothing) {
+  breaker_.threshold = 1;
+  EXPECT_EQ(Call({Outcome::kRetryable}).rejection, Rejection::kBreakerOpen);
+  EXPECT_EQ(Call({}).rejection, Rejection::kBreakerOpen);
+  guard().DisableBreaker();
+  CancellationSource source;
+  CallOptions options;
+  options.cancel = source.token();
+  guard().Call(options, [&](const Attempt&) {
+    source.Cancel();
+    return AttemptResult{Outcome::kRetryable, {}};
+  });
+  EXPECT_EQ(Call({Outcome::kRetryable}, Within(absl::Milliseconds(100))).rejection,
+            Rejection::kDeadline);
+  EXPECT_EQ(guard().metrics().budget, 500);
+}
+
+TEST_F(GuardedCallTest, NobodySleepsTowardsABreakerThatOpensLater) {
+  breaker_.threshold = 1;
+  EXPECT_EQ(Call({Outcome::kRetryable}).attempts, 1);
+  EXPECT_THAT(clock_.sleeps(), ElementsAre());
+}
+
+TEST_F(GuardedCallTest, TheRateLimitSpacesAttemptsAndRetriesToo) {
+  config_.rate_limit = {10, 1};
+  retry_.backoff = BackoffKind::kImmediate;
+  const int64_t start = clock_.MonotonicNanos();
+  EXPECT_EQ(Call({Outcome::kRetryable, Outcome::kRetryable}).attempts, 3);
+  EXPECT_EQ(clock_.MonotonicNanos() - start, 200'000'000);
+  const CallResult late = Call({}, Within(absl::Milliseconds(50)));
+  EXPECT_EQ(late.rejection, Rejection::kRateLimited);
+  EXPECT_EQ(late.attempts, 0);
+  EXPECT_EQ(late.retry_after, absl::Milliseconds(100));
+  EXPECT_EQ(guard().metrics().limited, 1u);
+  EXPECT_EQ(guard().breaker_state(), Breaker::State::kClosed);
+}
+
+TEST_F(GuardedCallTest, AnOperatorStopsAndStartsAllCalls) {
+  guard().ForceOpen();
+  const CallResult result = Call({});
+  EXPECT_EQ(result.rejection, Rejection::kForcedOpen);
+  EXPECT_EQ(result.attempts, 0);
+  guard().Reset();
+  EXPECT_TRUE(Call({}).ok());
 }
 
 TEST(GuardedCallConcurrencyTest, HalfOpenLetsOneCallThroughAtATime) {
@@ -235,7 +272,7 @@ TEST(GuardedCallConcurrencyTest, HalfOpenLetsOneCallThroughAtATime) {
   breaker.threshold = 1;
   breaker.timeout = absl::Seconds(1);
   breaker.successes_to_close = 1000000;
-  Guard guard(retry, breaker, &clock, &clock, &random);
+  Guard guard({retry, breaker, {}, 0}, &clock, &clock, &random);
   guard.Call({}, [](const Attempt&) { return AttemptResult{Outcome::kRetryable, {}}; });
   clock.Advance(absl::Seconds(2));
   std::atomic<int> inside{0}, worst{0}, made{0};
@@ -256,6 +293,33 @@ TEST(GuardedCallConcurrencyTest, HalfOpenLetsOneCallThroughAtATime) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(worst.load(), 1);
   EXPECT_GT(made.load(), 0);
+}
+
+TEST(GuardedCallConcurrencyTest, TheBulkheadBoundsWhatIsInside) {
+  FakeClock clock;
+  FakeRandom random({0.0});
+  Guard guard({{}, {}, {}, 2}, &clock, &clock, &random);
+  std::atomic<int> inside{0}, worst{0}, made{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 100; ++i) {
+        guard.Call({}, [&](const Attempt&) {
+          const int now = ++inside;
+          if (now > worst.load()) worst = now;
+          // The first two wait for each other: two places are two.
+          while (made.load() == 0 && inside.load() < 2) std::this_thread::yield();
+          std::this_thread::yield();
+          ++made;
+          --inside;
+          return AttemptResult();
+        });
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(worst.load(), 2);
+  EXPECT_EQ(made.load(), 400);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "mfn/plugin.h"
 #include "mfn/v1/connector_service.grpc.pb.h"
+#include "server/base/log.h"
 #include "server/pipeline/codec.h"
 #include "server/rpc/proto_read.h"
 #include "server/rpc/resource_proto.h"
@@ -112,6 +113,12 @@ class ConnectorService final : public mfn::v1::ConnectorService::CallbackService
         context, "mfn.v1.ConnectorService/ExecuteConnector", Lane::kBlocking,
         [=, this](const CallInfo& call) { return Execute(*request, call, response); },
         2 * static_cast<int64_t>(kMaxReplyBytes));
+  }
+  grpc::ServerUnaryReactor* ControlBreaker(grpc::CallbackServerContext* context,
+                                           const mfn::v1::ControlBreakerRequest* request,
+                                           mfn::v1::ControlBreakerResponse* response) override {
+    return Mutation(context, "mfn.v1.ConnectorService/ControlBreaker", *request, response,
+                    [=, this] { return Control(*request, response); });
   }
 
   grpc::ServerWriteReactor<mfn::v1::TapConnectorResponse>* TapConnector(
@@ -250,6 +257,24 @@ class ConnectorService final : public mfn::v1::ConnectorService::CallbackService
       return Error(absl::StatusCode::kOutOfRange, "REPLY_TOO_LARGE",
                    absl::StrCat("the answer takes more than ", kMaxReplyBytes, " bytes"));
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status Control(const mfn::v1::ControlBreakerRequest& request,
+                       mfn::v1::ControlBreakerResponse* out) const {
+    if (request.action() <= 0 || request.action() > mfn::v1::ControlBreakerRequest::Action_MAX) {
+      return pipeline::FieldError(
+          "action", "REQUIRED", "action must be ACTION_FORCE_OPEN, ACTION_DISABLE or ACTION_RESET");
+    }
+    auto instance = Running(request.name());
+    if (!instance.ok()) return instance.status();
+    // The enums count alike, the messages' from 1.
+    (*instance)->ControlBreaker(
+        static_cast<registry::BreakerAction>(static_cast<int>(request.action()) - 1));
+    Log(LogLevel::kInfo, "rpc", "an operator controls a circuit breaker",
+        {{"instance", (*instance)->name()},
+         {"action", mfn::v1::ControlBreakerRequest::Action_Name(request.action())}});
+    rpc::ToProto((*instance)->status(), out->mutable_status());
     return absl::OkStatus();
   }
 

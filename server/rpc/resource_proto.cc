@@ -2,9 +2,12 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+#include <cmath>
 #include <set>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/pipeline/codec.h"
 #include "server/rpc/proto_read.h"
@@ -28,6 +31,40 @@ absl::Status Assign(const google::protobuf::Duration& from, absl::string_view fi
 
 absl::Status CheckEnum(absl::string_view field, int value, int max) {
   return CheckRange(field, value, 0, max);
+}
+
+bool IsReason(const std::string& text) {
+  const auto fits = [](char c) {
+    return absl::ascii_isupper(static_cast<unsigned char>(c)) ||
+           absl::ascii_isdigit(static_cast<unsigned char>(c)) || c == '_';
+  };
+  return !text.empty() && text.size() <= 64 &&
+         absl::ascii_isupper(static_cast<unsigned char>(text[0])) &&
+         std::all_of(text.begin(), text.end(), fits);
+}
+
+absl::Status ReadOverrides(const mfn::v1::RetryPolicy& from, RetryConfig* to) {
+  const std::string list = "connector.retry_policy.overrides";
+  if (from.overrides_size() > 64) {
+    return FieldError(list, "OUT_OF_RANGE", absl::StrCat(list, " has more than 64 entries"));
+  }
+  std::set<std::string> seen;
+  for (int k = 0; k < from.overrides_size(); ++k) {
+    const mfn::v1::FailureOverride& one = from.overrides(k);
+    const std::string field = absl::StrCat(list, "[", k, "].");
+    if (!IsReason(one.match()) || !seen.insert(one.match()).second) {
+      return FieldError(
+          absl::StrCat(field, "match"), "INVALID_VALUE",
+          absl::StrCat(field,
+                       "match must be 1 to 64 of A-Z, 0-9 and _, starting with a letter, "
+                       "and stand in one entry only"));
+    }
+    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(field, "as"), one.as(), 1,
+                                   mfn::v1::FailureOverride::FailureClass_MAX));
+    // The enums count alike, the messages' from 1.
+    to->overrides.push_back({one.match(), static_cast<FailureClass>(one.as() - 1)});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ReadRetry(const mfn::v1::RetryPolicy& from, RetryConfig* to) {
@@ -56,7 +93,27 @@ absl::Status ReadRetry(const mfn::v1::RetryPolicy& from, RetryConfig* to) {
     MFN_RETURN_IF_ERROR(Assign(from.max_delay(), absl::StrCat(prefix, "max_delay"),
                                absl::ZeroDuration(), absl::Hours(24), &to->max_delay));
   }
-  return absl::OkStatus();
+  if (from.has_budget()) {
+    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(prefix, "budget"), from.budget(), 0, 1e6));
+    to->budget = from.budget();
+  }
+  return ReadOverrides(from, to);
+}
+
+absl::Status ReadRatio(const mfn::v1::CircuitBreaker& from, BreakerConfig* to) {
+  const absl::string_view prefix = "connector.circuit_breaker.";
+  if (from.has_failure_ratio()) {
+    MFN_RETURN_IF_ERROR(
+        CheckRange(absl::StrCat(prefix, "failure_ratio"), from.failure_ratio(), 0.01, 1));
+    to->failure_ratio = from.failure_ratio();
+  }
+  if (from.has_ratio_window()) {
+    MFN_RETURN_IF_ERROR(Assign(from.ratio_window(), absl::StrCat(prefix, "ratio_window"),
+                               absl::Seconds(1), absl::Hours(1), &to->ratio_window));
+  }
+  if (!from.has_ratio_min_calls()) return absl::OkStatus();
+  to->ratio_min_calls = from.ratio_min_calls();
+  return CheckRange(absl::StrCat(prefix, "ratio_min_calls"), from.ratio_min_calls(), 1, 1e6);
 }
 
 absl::Status ReadBreaker(const mfn::v1::CircuitBreaker& from, BreakerConfig* to) {
@@ -66,9 +123,35 @@ absl::Status ReadBreaker(const mfn::v1::CircuitBreaker& from, BreakerConfig* to)
     MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(prefix, "threshold"), from.threshold(), 1, 1e6));
     to->threshold = from.threshold();
   }
-  if (!from.has_timeout()) return absl::OkStatus();
-  return Assign(from.timeout(), absl::StrCat(prefix, "timeout"), absl::Milliseconds(1),
-                absl::Hours(24), &to->timeout);
+  if (from.has_timeout()) {
+    MFN_RETURN_IF_ERROR(Assign(from.timeout(), absl::StrCat(prefix, "timeout"),
+                               absl::Milliseconds(1), absl::Hours(24), &to->timeout));
+  }
+  to->max_timeout = std::max(to->max_timeout, to->timeout);
+  if (from.has_max_timeout()) {
+    MFN_RETURN_IF_ERROR(Assign(from.max_timeout(), absl::StrCat(prefix, "max_timeout"), to->timeout,
+                               absl::Hours(24), &to->max_timeout));
+  }
+  if (from.has_successes_to_close()) {
+    MFN_RETURN_IF_ERROR(
+        CheckRange(absl::StrCat(prefix, "successes_to_close"), from.successes_to_close(), 1, 1000));
+    to->successes_to_close = from.successes_to_close();
+  }
+  return ReadRatio(from, to);
+}
+
+absl::Status ReadLimits(const mfn::v1::Connector& from, InstanceConfig* to) {
+  MFN_RETURN_IF_ERROR(
+      CheckRange("connector.max_concurrent_calls", from.max_concurrent_calls(), 0, 10'000));
+  to->max_concurrent_calls = from.max_concurrent_calls();
+  if (!from.has_rate_limit()) return absl::OkStatus();
+  const double rate = from.rate_limit().per_second();
+  MFN_RETURN_IF_ERROR(CheckRange("connector.rate_limit.per_second", rate, 0.001, 1e6));
+  to->rate_limit.per_second = rate;
+  to->rate_limit.burst = static_cast<int>(std::clamp(std::ceil(rate), 1.0, 1e4));
+  if (!from.rate_limit().has_burst()) return absl::OkStatus();
+  to->rate_limit.burst = from.rate_limit().burst();
+  return CheckRange("connector.rate_limit.burst", from.rate_limit().burst(), 1, 10'000);
 }
 
 absl::Status ReadPublisher(const mfn::v1::Connector& from, InstanceConfig* to) {
@@ -177,6 +260,7 @@ absl::StatusOr<InstanceConfig> ConnectorFromProto(const std::string& id,
   }
   MFN_RETURN_IF_ERROR(ReadRetry(connector.retry_policy(), &config.retry));
   MFN_RETURN_IF_ERROR(ReadBreaker(connector.circuit_breaker(), &config.breaker));
+  MFN_RETURN_IF_ERROR(ReadLimits(connector, &config));
   MFN_RETURN_IF_ERROR(ReadPublisher(connector, &config));
   if (connector.has_config_data()) {
     config.config_json.clear();
@@ -271,10 +355,26 @@ void ToProto(const InstanceConfig& config, const std::string& redacted_json,
   SetDuration(config.retry.initial_delay, retry->mutable_initial_delay());
   retry->set_multiplier(config.retry.multiplier);
   SetDuration(config.retry.max_delay, retry->mutable_max_delay());
+  retry->set_budget(config.retry.budget);
+  for (const ClassOverride& one : config.retry.overrides) {
+    mfn::v1::FailureOverride* to = retry->add_overrides();
+    to->set_match(one.match);
+    to->set_as(static_cast<mfn::v1::FailureOverride::FailureClass>(static_cast<int>(one.as) + 1));
+  }
   mfn::v1::CircuitBreaker* breaker = out->mutable_circuit_breaker();
   breaker->set_enabled(config.breaker.enabled);
   breaker->set_threshold(config.breaker.threshold);
   SetDuration(config.breaker.timeout, breaker->mutable_timeout());
+  breaker->set_failure_ratio(config.breaker.failure_ratio);
+  SetDuration(config.breaker.ratio_window, breaker->mutable_ratio_window());
+  breaker->set_ratio_min_calls(config.breaker.ratio_min_calls);
+  SetDuration(config.breaker.max_timeout, breaker->mutable_max_timeout());
+  breaker->set_successes_to_close(config.breaker.successes_to_close);
+  if (config.rate_limit.per_second > 0) {
+    out->mutable_rate_limit()->set_per_second(config.rate_limit.per_second);
+    out->mutable_rate_limit()->set_burst(config.rate_limit.burst);
+  }
+  out->set_max_concurrent_calls(config.max_concurrent_calls);
   // Redacted text is the registry's own and parses; if a Struct cannot hold it, it stays away.
   (void)google::protobuf::util::JsonStringToMessage(redacted_json, out->mutable_config_data());
   if (!publisher) return;
@@ -335,6 +435,11 @@ void ToProto(const registry::InstanceStatus& status, mfn::v1::ConnectorStatus* o
   out->set_written_off(status.written_off);
   out->set_stuck_calls(status.stuck_calls);
   out->set_replaced(status.replaced);
+  out->set_breaker_control(static_cast<mfn::v1::ConnectorStatus::BreakerControl>(
+      static_cast<int>(status.breaker_control) + 1));
+  out->set_retry_budget(status.retry_budget);
+  out->set_limited(status.limited);
+  out->set_budget_exhausted(status.budget_exhausted);
 }
 
 void ToProto(const pipeline::PipelineStatus& status, mfn::v1::PipelineStatus* out) {

@@ -241,6 +241,60 @@ TEST_F(ResourcesTest, CheckSaysHowAConnectorIs) {
             "NO_EXECUTOR");
 }
 
+TEST_F(ResourcesTest, TheBreakerIsControlledAndShown) {
+  const auto control = [&](const std::string& action, mfn::v1::ControlBreakerResponse* out) {
+    return Call(connectors_, &ConnectorService::Stub::ControlBreaker,
+                R"({"name": "connectors/fixed", "action": ")" + action + R"("})", out);
+  };
+  using Status = mfn::v1::ConnectorStatus;
+  mfn::v1::ControlBreakerResponse out;
+  ASSERT_TRUE(control("ACTION_FORCE_OPEN", &out).ok());
+  EXPECT_EQ(out.status().breaker(), Status::BREAKER_OPEN);
+  EXPECT_EQ(out.status().breaker_control(), Status::BREAKER_CONTROL_FORCED_OPEN);
+  mfn::v1::Connector connector;
+  ASSERT_TRUE(Call(connectors_, &ConnectorService::Stub::GetConnector,
+                   R"({"name": "connectors/fixed"})", &connector)
+                  .ok());
+  EXPECT_EQ(connector.status().breaker_control(), Status::BREAKER_CONTROL_FORCED_OPEN);
+  ASSERT_TRUE(control("ACTION_DISABLE", &out).ok());
+  EXPECT_EQ(out.status().breaker_control(), Status::BREAKER_CONTROL_DISABLED);
+  ASSERT_TRUE(control("ACTION_RESET", &out).ok());
+  EXPECT_EQ(out.status().breaker_control(), Status::BREAKER_CONTROL_AUTOMATIC);
+  EXPECT_EQ(out.status().retry_budget(), 500);
+  EXPECT_EQ(DetailsOf(control("ACTION_UNSPECIFIED", &out)).field, "action");
+}
+
+TEST_F(ResourcesTest, HowACallIsGuardedComesBackAsGiven) {
+  const std::string guarded =
+      R"({"connector_id": "g", "connector": {"type": "file", "role": "ROLE_PUBLISHER",
+          "config_data": {"path": ")" +
+      (dir_ / "out").string() + R"("},
+          "retry_policy": {"budget": 70, "overrides": [
+              {"match": "HTTP_403", "as": "FAILURE_CLASS_RETRYABLE"}]},
+          "circuit_breaker": {"failure_ratio": 0.25, "ratio_window": "20s", "ratio_min_calls": 3,
+              "max_timeout": "120s", "successes_to_close": 2},
+          "rate_limit": {"per_second": 1.5}, "max_concurrent_calls": 3}})";
+  mfn::v1::Connector out;
+  const grpc::Status status = Create(guarded, &out);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_EQ(out.retry_policy().budget(), 70);
+  ASSERT_EQ(out.retry_policy().overrides_size(), 1);
+  EXPECT_EQ(out.retry_policy().overrides(0).match(), "HTTP_403");
+  EXPECT_EQ(out.retry_policy().overrides(0).as(),
+            mfn::v1::FailureOverride::FAILURE_CLASS_RETRYABLE);
+  EXPECT_EQ(out.circuit_breaker().failure_ratio(), 0.25);
+  EXPECT_EQ(out.circuit_breaker().ratio_window().seconds(), 20);
+  EXPECT_EQ(out.circuit_breaker().ratio_min_calls(), 3);
+  EXPECT_EQ(out.circuit_breaker().max_timeout().seconds(), 120);
+  EXPECT_EQ(out.circuit_breaker().successes_to_close(), 2);
+  EXPECT_EQ(out.rate_limit().per_second(), 1.5);
+  EXPECT_EQ(out.rate_limit().burst(), 2);
+  EXPECT_EQ(out.max_concurrent_calls(), 3);
+  const std::string lower = R"({"connector_id": "h", "connector": {"type": "file",
+      "retry_policy": {"overrides": [{"match": "http", "as": "FAILURE_CLASS_AUTH"}]}}})";
+  EXPECT_EQ(DetailsOf(Create(lower, &out)).field, "connector.retry_policy.overrides[0].match");
+}
+
 TEST_F(ResourcesTest, SecretsAreRedactedAndExecutorsAnswer) {
   mfn::v1::Connector made;
   const grpc::Status status = Create(

@@ -4,10 +4,13 @@
     tests/bench/run.py rpc        unary calls per second against a bare gRPC echo; server and client
                                   pinned to different cores
     tests/bench/run.py pipeline   simulations per second from files to a file against the engine alone
-    tests/bench/run.py smoke      both, once and small: do they work?
+    tests/bench/run.py guard      what a guarded call costs beyond its clock reads, alone and with two
+                                  threads on one guard; exit code 1 if a bound does not hold
+    tests/bench/run.py smoke      all of them, once and small: do they work?
 
 Prints every round and the medians. Only the ratio means anything beyond this machine.
 """
+import json
 import os
 import pathlib
 import shutil
@@ -120,13 +123,41 @@ def bench_pipeline(count=6000, grid=64, steps=64, rounds=5):
               % (label, grid, grid, steps, threads, statistics.median(ratios), min(ratios), max(ratios)))
 
 
+def bench_guard(repetitions=25, seconds=0.02):
+    """True if the bounds of a guarded call hold. Google Benchmark interleaves the repetitions."""
+    done = subprocess.run([BENCH / "guard_bench", "--benchmark_format=json", "--benchmark_min_time=%g" % seconds,
+                           "--benchmark_repetitions=%d" % repetitions,
+                           "--benchmark_enable_random_interleaving=true"],
+                          capture_output=True, text=True, timeout=300, check=True)
+    runs = {}
+    for run in json.loads(done.stdout)["benchmarks"]:
+        if run["run_type"] == "iteration":
+            runs.setdefault(run["name"], []).append(run)
+    ns = {name: statistics.median(run["ns"] for run in of) for name, of in runs.items()}
+    for name, of in sorted(runs.items()):
+        times = sorted(run["ns"] for run in of)
+        print("%-28s %7.2f ns  (%.2f to %.2f)" % (name, ns[name], times[0], times[-1]))
+    beyond = ns["GuardedCall/threads:1"] - ns["ClockReads"]
+    ratio = ns["GuardedCall/threads:2"] / ns["GuardedCall/threads:1"]
+    apart = ns["GuardedCall/threads:2"] / ns["GuardedCallApart/threads:2"]
+    allocated = max(run["allocations"] for name, of in runs.items() for run in of)
+    print("beyond its %d clock reads a guarded call takes %.2f ns (at most 10)" % (runs["ClockReads"][0]["reads"], beyond))
+    print("two threads on one guard: %.3f times one (at most 1.2); %.3f times two guards" % (ratio, apart))
+    print("a closed breaker's check: %.2f ns beyond an atomic load" % (ns["BreakerCheck"] - ns["AtomicLoad"]))
+    print("allocations once warm: %g" % allocated)
+    return beyond <= 10 and ratio <= 1.2 and allocated == 0
+
+
 if __name__ == "__main__":
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     if what == "rpc":
         bench_rpc()
     elif what == "pipeline":
         bench_pipeline()
+    elif what == "guard":
+        sys.exit(0 if bench_guard() else 1)
     elif what == "smoke":
+        bench_guard(repetitions=1, seconds=0.001)  # of no meaning: only whether it runs
         bench_rpc(calls=200, rounds=1)
         bench_pipeline(count=50, grid=16, steps=8, rounds=1)
     else:
