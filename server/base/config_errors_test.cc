@@ -77,7 +77,8 @@ TEST(BadConfig, KeysAndTypes) {
        "you mean \"connectors\"?)"},
       {"server:\n  lisen: x\n",
        "c.yaml:2:3: server.lisen: unknown key; known: api_key_required, api_keys, "
-       "drain_timeout_ms, http, listen, log, max_concurrent_simulations, plugin_dirs, plugins, "
+       "dead_letters, drain_timeout_ms, http, listen, log, max_concurrent_simulations, "
+       "plugin_dirs, plugins, "
        "rate_limit, state_dir, tls (did you mean \"listen\"?)"},
       {"server:\n  plugins: {sha256: {a.so: ABC}}\n",
        "c.yaml:2:28: server.plugins.sha256[\"a.so\"]: expected 64 lower-case hex digits, as "
