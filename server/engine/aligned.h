@@ -15,8 +15,9 @@ template <typename T>
 struct AlignedAllocator {
   using value_type = T;
   AlignedAllocator() = default;
+  // Containers convert it silently when they rebind it.
   template <typename U>
-  AlignedAllocator(const AlignedAllocator<U>&) {}
+  AlignedAllocator(const AlignedAllocator<U>&) {}  // NOLINT(google-explicit-constructor)
 
   T* allocate(size_t count) {
     if (count > static_cast<size_t>(-1) / 2 / sizeof(T)) throw std::bad_alloc();

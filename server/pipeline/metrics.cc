@@ -51,6 +51,21 @@ void CollectOne(const std::string& name, const PipelineStatus& status, MetricSet
                labels, static_cast<double>(status.replayed));
   out->Counter("mfn_pipeline_simulate_cpu_seconds_total", "Processor time spent in the engine.",
                labels, status.simulate_seconds);
+  const auto gauge = [&](const char* metric, const char* help, double value) {
+    out->Gauge(metric, help, labels, value);
+  };
+  gauge("mfn_pipeline_in_flight_records", "Records read and not yet acknowledged.",
+        static_cast<double>(status.in_flight_records));
+  gauge("mfn_pipeline_in_flight_bytes", "Their bytes.",
+        static_cast<double>(status.in_flight_bytes));
+  gauge("mfn_pipeline_in_flight_cell_steps", "Their simulation cost.",
+        static_cast<double>(status.in_flight_cost));
+  gauge("mfn_pipeline_dead_letters", "Dead letters in the store, also of earlier runs.",
+        static_cast<double>(status.dead_letters));
+  gauge("mfn_pipeline_dead_letter_bytes", "Their bytes.",
+        static_cast<double>(status.dead_letter_bytes));
+  gauge("mfn_pipeline_oldest_dead_letter_age_seconds", "Age of the oldest of them; 0: none.",
+        absl::ToDoubleSeconds(status.oldest_dead_letter));
   for (const auto& [state, word] : kStates) {
     out->Gauge("mfn_pipeline_state", "1 for the state that the pipeline is in.",
                {{"pipeline", name}, {"state", word}}, state == status.state ? 1 : 0);

@@ -26,7 +26,7 @@ struct SimulationFigures {
     ~Run();
     Run(const Run&) = delete;
     Run& operator=(const Run&) = delete;
-    void Done(int64_t cell_steps) { cell_steps_ = cell_steps; }
+    void Done(int64_t count) { cell_steps_ = count; }
 
    private:
     const std::chrono::steady_clock::time_point start_;

@@ -8,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/histogram_metric.h"
 
 namespace mfn::registry {
 namespace {
@@ -62,6 +63,15 @@ void CollectCalls(const MetricLabels& labels, const InstanceStatus& status, Metr
           status.retries);
   counter("connector_rejected_count_total", "Calls turned away by the open breaker.", labels,
           status.rejected);
+  counter("connector_limited_count_total",
+          "Calls turned away by the rate limit, or for want of a place.", labels, status.limited);
+  counter("connector_retry_budget_exhausted_count_total",
+          "Retries that were not made because the budget was spent.", labels,
+          status.budget_exhausted);
+  out->Gauge("connector_retry_budget_tokens", "What is left of the retry budget.", labels,
+             status.retry_budget);
+  out->Histogram("connector_execution_duration_seconds", "Time of each call into the plugin.",
+                 labels, ToMetric(status.attempt_time));
   counter("connector_overrun_count_total",
           "Calls that came back long after their deadline, or not at all.", labels,
           status.overruns);

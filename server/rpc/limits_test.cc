@@ -174,12 +174,12 @@ TEST(StalledReader, OfManyResultsIsDroppedAndToldWhy) {
 
 TEST(StalledReader, AStreamThatComputesForLongIsNotStalled) {
   CallRunner::Options options = OneThread();
-  options.stall_timeout = absl::Milliseconds(1);
+  options.stall_timeout = absl::Milliseconds(250);
   TestServer server({}, Clock::Real(), options);
   auto stub = SimulationService::NewStub(server.channel());
   grpc::ClientContext context;
   SimulationResult result;
-  mfn::v1::SimulationRequest request = Largest(4);  // some 100 ms
+  mfn::v1::SimulationRequest request = Largest(512);  // some 500 ms
   EXPECT_TRUE(stub->Run(&context, request, &result).ok());
 }
 

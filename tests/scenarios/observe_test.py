@@ -138,6 +138,13 @@ def test_scraped_books_balance_and_are_those_of_the_api():
         assert counts["dropped"] == 1 and counts["dead_lettered"] == 4 and counts["delivered"] == 300, counts
         assert value(families, "mfn_pipeline_items_total", pipeline="main", outcome="dropped", cause="discarded") == 1
         assert value(families, "mfn_pipeline_state", pipeline="main", state="running") == 1
+        assert value(families, "mfn_pipeline_dead_letters", pipeline="main") == 4
+        assert value(families, "mfn_pipeline_dead_letter_bytes", pipeline="main") > 0
+        assert value(families, "mfn_pipeline_in_flight_records", pipeline="main") == 0
+        durations = families["connector_execution_duration_seconds"]["samples"]
+        for (_, labels), attempts in families["connector_attempt_count_total"]["samples"].items():
+            # Both count each call into the plugin, one after the other.
+            assert abs(durations[("connector_execution_duration_seconds_count", labels)] - attempts) <= 1, labels
         assert total(families, "connector_records_total", connector="outbox", direction="out") == 300
         assert total(families, "connector_execution_count_total", connector="outbox", outcome="success") > 0
         assert total(families, "mfn_build_info") == 1
