@@ -30,12 +30,12 @@ struct HistogramSnapshot {
 
 class Histogram {
  public:
-  // Less than zero counts as zero.
-  void Observe(int64_t nanos) {
+  // Less than zero counts as zero. `slot` is the calling thread's.
+  void Observe(int64_t nanos, int slot = ThreadSlot()) {
     // The index of the smallest bound that is not below the value.
     const auto above = static_cast<uint64_t>(std::max<int64_t>(1, nanos) - 1);
-    const auto bucket = static_cast<size_t>(std::bit_width(above | 4095)) - 12;
-    const auto mine = parts_.Mine();
+    const size_t bucket = (63u ^ static_cast<unsigned>(std::countl_zero(above | 4095))) - 11;
+    const auto mine = parts_.Mine(slot);
     mine.part->counts[bucket].Add(1, mine.exclusive);
     mine.part->sum.Add(static_cast<uint64_t>(std::max<int64_t>(0, nanos)), mine.exclusive);
   }

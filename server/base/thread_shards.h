@@ -66,8 +66,8 @@ class ThreadShards {
     for (std::atomic<Shard*>& shard : shards_) delete shard.load(std::memory_order_relaxed);
   }
 
-  Ref Mine() {
-    const int slot = ThreadSlot();
+  // Who writes to several of these at once asks for the slot once.
+  Ref Mine(int slot = ThreadSlot()) {
     Shard* shard = shards_[static_cast<size_t>(slot)].load(std::memory_order_acquire);
     if (shard == nullptr) [[unlikely]]
       shard = Make(static_cast<size_t>(slot));

@@ -51,18 +51,16 @@ Breaker::Permit Breaker::Rejected(absl::Duration wait) const {
   return {false, state_, wait, generation_};
 }
 
-void Breaker::RecordSlowly(const Permit& permit, Effect effect, int64_t now_ns) {
-  if (!permit.admitted) return;
+void Breaker::RecordSlowly(uint64_t generation, Effect effect, int64_t now_ns) {
   MutexLock lock(&mutex_);
-  if (permit.generation != generation_ || state_ == State::kDisabled) return;
+  if (generation != generation_ || state_ == State::kDisabled) return;
   if (state_ == State::kHalfOpen) return RecordProbe(effect, now_ns);
   RecordClosed(effect, now_ns);
 }
 
-void Breaker::RecordPause(const Permit& permit, absl::Duration pause, int64_t now_ns) {
-  if (!permit.admitted) return;
+void Breaker::RecordPause(uint64_t generation, absl::Duration pause, int64_t now_ns) {
   MutexLock lock(&mutex_);
-  if (permit.generation != generation_ || state_ == State::kDisabled) return;
+  if (generation != generation_ || state_ == State::kDisabled) return;
   const int64_t until = now_ns + absl::ToInt64Nanoseconds(pause);
   if (state_ == State::kHalfOpen) {
     probing_ = false;

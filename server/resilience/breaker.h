@@ -28,6 +28,7 @@
 #include "server/base/clock.h"
 #include "server/base/config.h"
 #include "server/base/mutex.h"
+#include "server/base/thread_shards.h"
 #include "server/resilience/call_window.h"
 
 namespace mfn::resilience {
@@ -57,26 +58,36 @@ class Breaker {
 
   // Whether Acquire would admit now; takes nothing.
   Permit Peek(int64_t now_ns) {
-    const uint64_t word = word_.load(std::memory_order_acquire);
-    return Passes(word) ? AdmittedBy(word) : Decide(now_ns, kPeek);
+    uint64_t generation = 0;
+    return AcquireAtOnce(&generation) ? Permit{true, State::kClosed, {}, generation}
+                                      : Decide(now_ns, kPeek);
   }
   // An admitted permit must come back through Record, exactly once. A probe is given up for lost
   // after `bound_ns`, or `timeout` if that is longer.
   Permit Acquire(int64_t now_ns, int64_t bound_ns = 0) {
-    const uint64_t word = word_.load(std::memory_order_acquire);
-    return Passes(word) ? AdmittedBy(word) : Decide(now_ns, bound_ns);
+    uint64_t generation = 0;
+    return AcquireAtOnce(&generation) ? Permit{true, State::kClosed, {}, generation}
+                                      : Decide(now_ns, bound_ns);
   }
-  void Record(const Permit& permit, Effect effect, int64_t now_ns) {
+  // Acquire's usual case by itself: one atomic load. False: Acquire knows more.
+  bool AcquireAtOnce(uint64_t* generation) const {
+    const uint64_t word = word_.load(std::memory_order_acquire);
+    *generation = word >> (kStateBits + 1);
+    return StateOf(word) == State::kClosed || StateOf(word) == State::kDisabled;
+  }
+
+  // The result of a call that was admitted in that generation; `slot` is the calling thread's.
+  void Record(uint64_t generation, Effect effect, int64_t now_ns, int slot = ThreadSlot()) {
     const uint64_t word = word_.load(std::memory_order_acquire);
     // A success while nothing has failed lately leaves the state as it is.
-    if (effect == Effect::kSuccess && word == Word(permit.generation, State::kClosed, false)) {
-      return window_.Add(permit.generation, /*failed=*/false, now_ns);
+    if (effect == Effect::kSuccess && word == Word(generation, State::kClosed, false)) [[likely]] {
+      return window_.Add(generation, /*failed=*/false, now_ns, slot);
     }
     if (StateOf(word) == State::kDisabled) return;
-    RecordSlowly(permit, effect, now_ns);
+    RecordSlowly(generation, effect, now_ns);
   }
   // As Record, for an endpoint that asked to be left alone for that long.
-  void RecordPause(const Permit& permit, absl::Duration pause, int64_t now_ns);
+  void RecordPause(uint64_t generation, absl::Duration pause, int64_t now_ns);
 
   // By an operator; each ends what was before, probes and pauses included.
   void ForceOpen();
@@ -96,17 +107,10 @@ class Breaker {
            static_cast<uint64_t>(state);
   }
   static State StateOf(uint64_t word) { return static_cast<State>(word & ((1 << kStateBits) - 1)); }
-  static bool Passes(uint64_t word) {
-    return StateOf(word) == State::kClosed || StateOf(word) == State::kDisabled;
-  }
-  static Permit AdmittedBy(uint64_t word) {
-    return {true, StateOf(word), absl::ZeroDuration(), word >> (kStateBits + 1)};
-  }
 
   static constexpr int64_t kPeek = -1;  // in place of a probe's bound
   Permit Decide(int64_t now_ns, int64_t probe_bound_ns) ABSL_LOCKS_EXCLUDED(mutex_);
-  void RecordSlowly(const Permit& permit, Effect effect, int64_t now_ns)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+  void RecordSlowly(uint64_t generation, Effect effect, int64_t now_ns) ABSL_LOCKS_EXCLUDED(mutex_);
   Permit Rejected(absl::Duration wait) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Enter(State state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -26,7 +26,7 @@ class BreakerTest : public testing::Test {
     if (breaker_ == nullptr) breaker_ = std::make_unique<Breaker>(config_, &random_);
     return *breaker_;
   }
-  void Call(Effect effect) { breaker().Record(breaker().Acquire(now_), effect, now_); }
+  void Call(Effect effect) { breaker().Record(breaker().Acquire(now_).generation, effect, now_); }
   void Open() {
     for (int i = 0; i < config_.threshold; ++i) Call(Effect::kFailure);
     ASSERT_EQ(breaker().state(), State::kOpen);
@@ -74,7 +74,7 @@ TEST_F(BreakerTest, HalfOpenAdmitsOneProbeAndClosesOnItsSuccess) {
   EXPECT_TRUE(probe.admitted);
   EXPECT_FALSE(breaker().Acquire(now_).admitted);
   EXPECT_FALSE(breaker().Peek(now_).admitted);
-  breaker().Record(probe, Effect::kSuccess, now_);
+  breaker().Record(probe.generation, Effect::kSuccess, now_);
   EXPECT_EQ(breaker().state(), State::kClosed);
 }
 
@@ -107,15 +107,15 @@ TEST_F(BreakerTest, EachFailedProbeDoublesTheTimeAndASuccessForgetsThat) {
 TEST_F(BreakerTest, ResultsOfAnEarlierGenerationAreIgnored) {
   const Breaker::Permit old = breaker().Acquire(now_);
   Open();
-  breaker().Record(old, Effect::kSuccess, now_);
+  breaker().Record(old.generation, Effect::kSuccess, now_);
   EXPECT_EQ(breaker().state(), State::kOpen);
   now_ += 10 * kSecond;
   const Breaker::Permit probe = breaker().Acquire(now_);
-  breaker().Record(old, Effect::kFailure, now_);
+  breaker().Record(old.generation, Effect::kFailure, now_);
   EXPECT_EQ(breaker().state(), State::kHalfOpen);
   EXPECT_FALSE(breaker().Acquire(now_).admitted) << "the stale result freed the probe's place";
-  breaker().Record(probe, Effect::kSuccess, now_);
-  for (int i = 0; i < 10; ++i) breaker().Record(old, Effect::kFailure, now_);
+  breaker().Record(probe.generation, Effect::kSuccess, now_);
+  for (int i = 0; i < 10; ++i) breaker().Record(old.generation, Effect::kFailure, now_);
   EXPECT_EQ(breaker().state(), State::kClosed);
 }
 
@@ -126,14 +126,14 @@ TEST_F(BreakerTest, AProbeThatDoesNotComeBackOpensAgain) {
   now_ += 10 * kSecond;
   EXPECT_FALSE(breaker().Acquire(now_).admitted);
   EXPECT_EQ(breaker().state(), State::kOpen);
-  breaker().Record(lost, Effect::kSuccess, now_);
+  breaker().Record(lost.generation, Effect::kSuccess, now_);
   EXPECT_EQ(breaker().state(), State::kOpen);
 }
 
 TEST_F(BreakerTest, APauseRejectsUntilItEndsAndDoesNotCount) {
   Call(Effect::kFailure);
   Call(Effect::kFailure);
-  breaker().RecordPause(breaker().Acquire(now_), absl::Seconds(5), now_);
+  breaker().RecordPause(breaker().Acquire(now_).generation, absl::Seconds(5), now_);
   EXPECT_EQ(breaker().Peek(now_).wait, absl::Seconds(5));
   EXPECT_EQ(breaker().opened(), 0u);
   now_ += 5 * kSecond;
@@ -164,7 +164,7 @@ TEST_F(BreakerTest, ASlowProbeMayTakeTheTimeThatItsCallHas) {
   now_ += 24 * kSecond;
   EXPECT_FALSE(breaker().Acquire(now_).admitted);
   EXPECT_EQ(breaker().state(), State::kHalfOpen) << "the probe is not lost yet";
-  breaker().Record(probe, Effect::kSuccess, now_);
+  breaker().Record(probe.generation, Effect::kSuccess, now_);
   EXPECT_EQ(breaker().state(), State::kClosed);
 }
 
@@ -174,7 +174,7 @@ TEST_F(BreakerTest, ForcedOpenLetsNothingThroughUntilReset) {
   now_ += 3600 * kSecond;
   EXPECT_FALSE(breaker().Peek(now_).admitted);
   EXPECT_EQ(breaker().Acquire(now_).state, State::kForcedOpen);
-  breaker().Record(running, Effect::kSuccess, now_);
+  breaker().Record(running.generation, Effect::kSuccess, now_);
   EXPECT_EQ(breaker().state(), State::kForcedOpen);
   breaker().Reset();
   EXPECT_EQ(breaker().state(), State::kClosed);
@@ -186,13 +186,13 @@ TEST_F(BreakerTest, DisabledCountsNothingAndEndsWithReset) {
   Open();
   breaker().Disable();
   for (int i = 0; i < 20; ++i) Call(Effect::kFailure);
-  breaker().RecordPause(breaker().Acquire(now_), absl::Seconds(5), now_);
+  breaker().RecordPause(breaker().Acquire(now_).generation, absl::Seconds(5), now_);
   Call(Effect::kTrip);
   EXPECT_EQ(breaker().state(), State::kDisabled);
   EXPECT_TRUE(breaker().Acquire(now_).admitted);
   const Breaker::Permit running = breaker().Acquire(now_);
   breaker().Reset();
-  for (int i = 0; i < 20; ++i) breaker().Record(running, Effect::kFailure, now_);
+  for (int i = 0; i < 20; ++i) breaker().Record(running.generation, Effect::kFailure, now_);
   EXPECT_EQ(breaker().state(), State::kClosed) << "what began while disabled does not count";
   Open();
   EXPECT_EQ(breaker().Peek(now_).wait, absl::Seconds(10)) << "reset forgets earlier openings";
@@ -223,7 +223,7 @@ TEST_F(BreakerTest, AtMostOneProbeAtATimeAmongManyThreads) {
         if (now_probing > worst.load()) worst = now_probing;
         ++probes;
         --probing;
-        breaker().Record(permit, Effect::kSuccess, now_);
+        breaker().Record(permit.generation, Effect::kSuccess, now_);
       }
     });
   }

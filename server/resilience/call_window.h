@@ -29,9 +29,10 @@ class CallWindow {
       : shift_(std::bit_width(static_cast<uint64_t>(std::max<int64_t>(8, window_ns)) / 8) - 1),
         slices_(((std::max<int64_t>(8, window_ns) - 1) >> shift_) + 1) {}
 
-  void Add(uint64_t generation, bool failed, int64_t now_ns) {
+  // `slot` is the calling thread's.
+  void Add(uint64_t generation, bool failed, int64_t now_ns, int slot = ThreadSlot()) {
     const int64_t number = now_ns >> shift_;
-    const auto mine = parts_.Mine();
+    const auto mine = parts_.Mine(slot);
     std::atomic<uint64_t>& cell = mine.part->cells[failed][static_cast<uint64_t>(number) % kCells];
     const uint64_t tag = Tag(generation, number);
     uint64_t seen = cell.load(std::memory_order_relaxed);

@@ -61,26 +61,38 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void Guard::Run(const CallOptions& options, 
   Progress progress;
   while (true) {
     int64_t start = clock_->MonotonicNanos();
-    if (!Clear(options, start)) [[unlikely]] {
-      const std::optional<int64_t> later = MayTry(options, result);
-      if (!later.has_value()) return GiveUp(progress);
-      start = *later;
+    if (Cancelled(options)) [[unlikely]] {
+      Cancel(result);
+      return GiveUp(progress);
+    }
+    if (start >= options.deadline_ns) [[unlikely]] {
+      Late(result);
+      return GiveUp(progress);
     }
     const bool limited = Limited(options);
-    // Behind the peek, so that a broken endpoint queues nobody, and before the acquire, so that a
-    // probe does not queue.
-    if (limited) {
+    if (limited) [[unlikely]] {
+      // An open breaker turns away before anything queues.
+      if (!options.health_check) {
+        const Breaker::Permit peek = breaker_.Peek(start);
+        if (!peek.admitted) {
+          if (!WaitOut(options, peek, start, result)) return GiveUp(progress);
+          continue;
+        }
+      }
       const std::optional<int64_t> later = EnterLimits(options, start, result);
       if (!later.has_value()) return GiveUp(progress);
       start = *later;
     }
-    const Breaker::Permit permit = options.health_check
-                                       ? Breaker::Permit{.admitted = true}
-                                       : breaker_.Acquire(start, ProbeBound(options));
-    if (!permit.admitted) [[unlikely]] {
-      if (limited) LeaveLimits(options);
-      Reject(permit, result);
-      return GiveUp(progress);
+    // Taken last, so that a probe does not queue.
+    uint64_t generation = 0;
+    if (ABSL_PREDICT_FALSE(!breaker_.AcquireAtOnce(&generation) && !options.health_check)) {
+      const Breaker::Permit permit = breaker_.Acquire(start, ProbeBound(options));
+      if (!permit.admitted) {
+        if (limited) LeaveLimits(options);
+        if (!WaitOut(options, permit, start, result)) return GiveUp(progress);
+        continue;
+      }
+      generation = permit.generation;
     }
     if (++result->attempts > 1) [[unlikely]]
       Count(&Counts::retries);
@@ -88,16 +100,20 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void Guard::Run(const CallOptions& options, 
         result->attempts, std::min(options.deadline_ns, Later(start, options.attempt_timeout_ns)),
         options.deadline_ns});
     const int64_t end = clock_->MonotonicNanos();
-    attempt_time_.Observe(end - start);
-    if (limited) LeaveLimits(options);
+    const int slot = ThreadSlot();
+    attempt_time_.Observe(end - start, slot);
+    if (limited) [[unlikely]]
+      LeaveLimits(options);
     result->outcome = attempt.outcome;
     if (attempt.outcome == Outcome::kOk) [[likely]] {
-      if (!options.health_check) breaker_.Record(permit, Breaker::Effect::kSuccess, end);
+      if (!options.health_check) [[likely]] {
+        breaker_.Record(generation, Breaker::Effect::kSuccess, end, slot);
+      }
       result->retry_after = absl::ZeroDuration();
       return budget_.Give(progress.cost > 0 ? progress.cost : 1);
     }
     Count(&Counts::failed_attempts);
-    if (!options.health_check) Tell(permit, options, progress, attempt, end);
+    if (!options.health_check) Tell(generation, options, progress, attempt, end);
     result->retry_after = policy_.CapRetryAfter(attempt.retry_after);
     if (!PrepareRetry(options, attempt, &progress, result)) return;
   }
@@ -152,18 +168,16 @@ bool Guard::PrepareRetry(const CallOptions& options, const AttemptResult& attemp
   return true;
 }
 
-std::optional<int64_t> Guard::MayTry(const CallOptions& options, CallResult* result) {
-  while (true) {
-    if (Cancelled(options)) return Cancel(result);
-    const int64_t now = clock_->MonotonicNanos();
-    if (now >= options.deadline_ns) return Late(result);
-    if (options.health_check) return now;
-    const Breaker::Permit peek = breaker_.Peek(now);
-    if (peek.admitted) return now;
-    const bool pause = peek.state == Breaker::State::kPaused;
-    if (!pause || Later(now, peek.wait) >= options.deadline_ns) return Reject(peek, result);
-    if (!Sleep(peek.wait, options.cancel)) return Cancel(result);
+bool Guard::WaitOut(const CallOptions& options, Breaker::Permit rejected, int64_t now_ns,
+                    CallResult* result) {
+  const bool pause = rejected.state == Breaker::State::kPaused;
+  if (!pause || Later(now_ns, rejected.wait) >= options.deadline_ns) {
+    Reject(rejected, result);
+    return false;
   }
+  if (Sleep(rejected.wait, options.cancel)) return true;
+  Cancel(result);
+  return false;
 }
 
 std::optional<int64_t> Guard::EnterLimits(const CallOptions& options, int64_t now_ns,
@@ -230,15 +244,16 @@ std::nullopt_t Guard::Reject(Breaker::Permit permit, CallResult* result) {
   return std::nullopt;
 }
 
-void Guard::Tell(Breaker::Permit permit, const CallOptions& options, const Progress& progress,
+void Guard::Tell(uint64_t generation, const CallOptions& options, const Progress& progress,
                  const AttemptResult& attempt, int64_t now_ns) {
   if (attempt.outcome == Outcome::kThrottled) {
-    return breaker_.RecordPause(permit, policy_.CapRetryAfter(attempt.retry_after), now_ns);
+    return breaker_.RecordPause(generation, policy_.CapRetryAfter(attempt.retry_after), now_ns);
   }
   // Refused credentials stay refused until somebody changes them.
   const bool last_auth = attempt.outcome == Outcome::kAuth &&
                          !policy_.ShouldRetry(Outcome::kAuth, options.idempotent, progress.retry);
-  breaker_.Record(permit, last_auth ? Breaker::Effect::kTrip : EffectOf(attempt.outcome), now_ns);
+  breaker_.Record(generation, last_auth ? Breaker::Effect::kTrip : EffectOf(attempt.outcome),
+                  now_ns);
 }
 
 void Guard::Stop() {

@@ -25,6 +25,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "absl/base/optimization.h"
 #include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "server/base/cancellation.h"
@@ -154,17 +155,15 @@ class Guard {
   bool PrepareRetry(const CallOptions& options, const AttemptResult& attempt, Progress* progress,
                     CallResult* result);
   void GiveUp(const Progress& progress);
-  // Nothing is in the way of an attempt now: the usual case of MayTry.
-  bool Clear(const CallOptions& options, int64_t now_ns) {
-    return !Cancelled(options) && now_ns < options.deadline_ns &&
-           (options.health_check || breaker_.Peek(now_ns).admitted);
-  }
-  // Waits out a pause of the endpoint. The time now; nothing: no attempt, and *result says why.
-  std::optional<int64_t> MayTry(const CallOptions& options, CallResult* result);
+  // Waits until a pause of the endpoint ends. False: not paused, or for too long; *result says why
+  // there is no attempt.
+  bool WaitOut(const CallOptions& options, Breaker::Permit rejected, int64_t now_ns,
+               CallResult* result);
+  // The time when entered; nothing: no attempt, and *result says why.
   std::optional<int64_t> EnterLimits(const CallOptions& options, int64_t now_ns,
                                      CallResult* result);
   void LeaveLimits(const CallOptions& options);
-  void Tell(Breaker::Permit permit, const CallOptions& options, const Progress& progress,
+  void Tell(uint64_t generation, const CallOptions& options, const Progress& progress,
             const AttemptResult& attempt, int64_t now_ns);
   // These write the reason why there is no attempt to *result.
   std::nullopt_t Late(CallResult* result);
@@ -174,11 +173,12 @@ class Guard {
   // False when cancelled meanwhile.
   bool Sleep(absl::Duration duration, const Cancellation& cancel);
   bool Cancelled(const CallOptions& options) const {
-    return options.cancel.cancelled() || stopping_.load(std::memory_order_acquire);
+    return ABSL_PREDICT_FALSE(options.cancel.cancelled() ||
+                              stopping_.load(std::memory_order_acquire));
   }
   // Whether there is anything to enter.
   bool Limited(const CallOptions& options) const {
-    return options.admission != nullptr || (limited_ && !options.health_check);
+    return ABSL_PREDICT_FALSE(options.admission != nullptr || (limited_ && !options.health_check));
   }
   void Count(Counter Counts::*counter) {
     const auto mine = counts_.Mine();

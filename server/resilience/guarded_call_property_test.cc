@@ -235,7 +235,7 @@ TEST(BreakerPropertyTest, StaleResultsChangeNothingAndProbesAreSingle) {
         const Breaker::Permit peek = breaker.Peek(now);
         const bool stale = one.permit.generation != peek.generation;
         const Breaker::State settled = breaker.state();  // a peek may end an OPEN
-        breaker.Record(one.permit, static_cast<Breaker::Effect>(random.Pick(0, 3)), now);
+        breaker.Record(one.permit.generation, static_cast<Breaker::Effect>(random.Pick(0, 3)), now);
         if (!stale) continue;
         EXPECT_EQ(breaker.state(), settled) << static_cast<int>(before);
         EXPECT_EQ(breaker.Peek(now).admitted, peek.admitted);
@@ -281,7 +281,8 @@ TEST(BreakerPropertyTest, ProbesAreSingleAmongThreads) {
             --probing;
           }
           breaker.Record(
-              permit, mine.Pick(0, 3) == 0 ? Breaker::Effect::kFailure : Breaker::Effect::kSuccess,
+              permit.generation,
+              mine.Pick(0, 3) == 0 ? Breaker::Effect::kFailure : Breaker::Effect::kSuccess,
               now.load());
         }
       });
