@@ -30,7 +30,7 @@ namespace mfn::pipeline {
 
 // Changes when a result could differ in any bit for the same request and seed. It travels in every
 // result, beside the idempotency key and not in it.
-inline constexpr absl::string_view kEngineRevision = "mfn-4.1-f64-1";
+inline constexpr absl::string_view kEngineRevision = "mfn-4.1-f64-2";
 
 struct CodecLimits {
   size_t max_bytes = size_t{64} << 20;  // of one payload
