@@ -38,7 +38,7 @@ endif()
 if(MFN_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12's flow warnings misfire on instrumented code.
   target_compile_options(mfn_warnings INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow
-    -Wno-tsan)
+    -Wno-mismatched-new-delete -Wno-tsan)
 endif()
 
 function(mfn_library)
