@@ -63,10 +63,11 @@ struct Pipe {
   }
 };
 
-// Reads what is there; closes at the end.
+// Reads what is there, but no more than a pipe holds: who writes without end must not hold up
+// whoever looks at the clock. Closes at the end.
 void Drain(Fd* fd, size_t keep_last, std::string* out) {
   std::array<char, 4096> block;
-  while (fd->get() >= 0) {
+  for (int blocks = 0; blocks < 16 && fd->get() >= 0; ++blocks) {
     const ssize_t n = read(fd->get(), block.data(), block.size());
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (n <= 0) {

@@ -91,6 +91,7 @@ TEST_F(ProbeTest, MessagesThatTheServerHasTooAreFoundInTheHelper) {
 TEST_F(ProbeTest, WhatDoesNotComeBackIsEnded) {
   options_.probe_timeout = absl::Milliseconds(300);
   EXPECT_THAT(ErrorOf("start_hangs"), HasSubstr("still being loaded after 300ms"));
+  EXPECT_THAT(ErrorOf("start_floods"), HasSubstr("still being loaded after 300ms"));
   EXPECT_THAT(ErrorOf("start_hangs_with_child"), HasSubstr("still being loaded after 300ms"));
 }
 
