@@ -163,6 +163,20 @@ TEST(Errors, TwoPublishersThatRefuseMakeOneEnvelope) {
   EXPECT_EQ(errors->durable().size(), 1u);
 }
 
+TEST(Errors, AnOptionalPublishersRefusalIsNoFailureOfTheRequest) {
+  Bench bench;
+  bench.AddSink("out");
+  bench.AddSink("extra", /*required=*/false).SetAnswer([](auto) { return All(MFN_PERMANENT); });
+  auto errors = std::make_shared<TestSink>("errors");
+  bench.parts.errors = errors;
+  bench.source->Feed(0, "r0", "p0");
+  ASSERT_TRUE(bench.Make().Start().ok());
+  ASSERT_TRUE(Eventually([&] { return bench.Counts().dead_lettered == 1; }));
+  ASSERT_TRUE(bench.runner->Drain(absl::Seconds(20)).ok());
+  EXPECT_EQ(bench.source->acked().at("r0"), MFN_OK);
+  EXPECT_EQ(errors->writes(), 0u);
+}
+
 TEST(Writes, APublisherThatTakesSeveralAtOnceGetsThem) {
   Bench bench;
   TestSink& sink = bench.AddSink("out");

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/fake_clock.h"
 #include "server/pipeline/test_support.h"
 
 namespace mfn::pipeline {
@@ -71,6 +72,34 @@ TEST(Lifecycle, AckFaultsDuringADrainLoseNoAck) {
   ASSERT_TRUE(Eventually([&] { return bench.Counts().delivered == 1; }));
   ASSERT_TRUE(bench.runner->Drain(absl::ZeroDuration()).ok());
   EXPECT_THAT(bench.source->acked(), ElementsAre(Pair("r0", MFN_OK)));
+}
+
+TEST(Lifecycle, AnAckThatWasGivenUpIsTheLastOfItsLane) {
+  Bench bench;
+  FakeClock clock;
+  WorkerPool no_threads(WorkerPool::kNoThreads);
+  bench.AddSink("out").mutable_config().batch_timeout = absl::ZeroDuration();
+  bench.parts.stepped = true;
+  bench.parts.clock = &clock;
+  bench.parts.pool = &no_threads;
+  bench.parts.config.max_in_flight_records = 8;  // one record at a time
+  for (const char* id : {"a", "b"}) bench.source->Feed(0, id, "p");
+  Runner& runner = bench.Make();
+  ASSERT_TRUE(runner.Start().ok());
+  for (int k = 0; k < 2; ++k) runner.StepReader();
+  while (runner.StepSink(0)) {
+  }
+  ASSERT_EQ(bench.Counts().delivered, 2u);
+  // At first, after the pause, and when there is no time left.
+  bench.source->FailAcks({Fault(MFN_RETRYABLE), Fault(MFN_RETRYABLE), Fault(MFN_RETRYABLE)});
+  ASSERT_TRUE(runner.Drain(absl::ZeroDuration()).ok());
+  runner.StepReader();
+  clock.Advance(bench.parts.tuning.final_ack);
+  while (runner.StepReader()) {
+  }
+  EXPECT_THAT(bench.source->acked(), testing::IsEmpty()) << "an ack of \"b\" would speak for \"a\"";
+  EXPECT_EQ(runner.Status().in_flight_records, 0u);
+  bench.runner.reset();
 }
 
 TEST(Lifecycle, PauseStopsReadingKeepsTheSourceAliveAndSettles) {
@@ -251,6 +280,17 @@ TEST(Simulate, AStopDoesNotWaitForALongSimulation) {
   bench.runner->Stop();
   EXPECT_EQ(bench.Counts().returned, 1u);
   EXPECT_THAT(bench.source->acked(), ElementsAre(Pair("r0", MFN_RETRYABLE)));
+}
+
+TEST(Simulate, WhatItsSourceCouldNotReadIsNotReplayed) {
+  Bench bench;
+  TestSink& sink = bench.AddSink("out");
+  store::DeadLetter letter;
+  letter.payload = "the part that was read";
+  letter.idempotency_key = "k";
+  letter.attributes = {{MFN_ATTR_ERROR, "larger than 1 MiB"}};
+  EXPECT_THAT(bench.Make().Redeliver(letter).message(), HasSubstr("larger than 1 MiB"));
+  EXPECT_EQ(sink.writes(), 0u);
 }
 
 TEST(Simulate, AReplayWithOtherFeaturesThanKeptIsRefused) {

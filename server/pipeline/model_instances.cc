@@ -59,9 +59,9 @@ class ModelSink final : public TestInstance {
     world_->meanwhile();
     return result;
   }
-  registry::Failure Flush(uint64_t, const Cancellation&) override {
+  registry::Failure Flush(uint64_t epoch, const Cancellation&) override {
     if (!*alive_) return Fault(MFN_CANCELLED);
-    registry::Failure failure = world_->Flush(&sink());
+    registry::Failure failure = world_->Flush(&sink(), epoch);
     world_->meanwhile();
     return failure;
   }
@@ -81,6 +81,14 @@ class ModelStore final : public store::DeadLetterStore {
   absl::Status Add(absl::Span<const store::DeadLetter> letters) override {
     if (!*alive_) return absl::CancelledError("dead");
     world_->meanwhile();
+    if (!world_->letter_sink) {
+      world_->tried_.clear();
+      for (const store::DeadLetter& letter : letters) {
+        world_->tried_.push_back(
+            {{ModelWorld::BatchOf(letter), letter.idempotency_key}, letter.sink});
+      }
+    }
+    world_->LettersSettled(!world_->store_full_);
     if (world_->store_full_) return absl::ResourceExhaustedError("disk full");
     for (const store::DeadLetter& letter : letters) {
       for (auto it = world_->letters_.begin(); it != world_->letters_.end();) {
@@ -93,8 +101,6 @@ class ModelStore final : public store::DeadLetterStore {
       world_->lettered_.insert({kept.idempotency_key, kept.sink});
       world_->letters_[kept.id] = std::move(kept);
     }
-    // Old ones make room, so that a long run stays fast.
-    while (world_->letters_.size() > 50) world_->letters_.erase(world_->letters_.begin());
     world_->meanwhile();
     return absl::OkStatus();
   }
@@ -107,9 +113,25 @@ class ModelStore final : public store::DeadLetterStore {
   absl::StatusOr<store::DeadLetterStats> Stats(absl::string_view) override {
     return store::DeadLetterStats();
   }
-  absl::StatusOr<std::vector<store::ExpiredDeadLetter>> Expire(const store::DeadLetterRetention&,
-                                                               int) override {
-    return std::vector<store::ExpiredDeadLetter>();
+  absl::StatusOr<std::vector<store::ExpiredDeadLetter>> Expire(
+      const store::DeadLetterRetention& retention, int limit) override {
+    std::vector<store::ExpiredDeadLetter> expired;
+    int64_t bytes = 0;
+    for (const auto& [id, letter] : world_->letters_) {
+      bytes += static_cast<int64_t>(letter.payload.size());
+    }
+    // By number is by age, too.
+    while (!world_->letters_.empty() && static_cast<int>(expired.size()) < limit) {
+      const store::DeadLetter& oldest = world_->letters_.begin()->second;
+      const bool old = oldest.time < retention.before;
+      if (!old && bytes <= retention.max_bytes) break;
+      const auto size = static_cast<int64_t>(oldest.payload.size());
+      expired.push_back({oldest.id, oldest.pipeline, oldest.time, size, old});
+      world_->expired_[oldest.id] = ModelWorld::BatchOf(oldest);
+      bytes -= size;
+      world_->letters_.erase(world_->letters_.begin());
+    }
+    return expired;
   }
 
  private:
@@ -119,7 +141,14 @@ class ModelStore final : public store::DeadLetterStore {
 
 Runner::Parts ModelWorld::MakeParts(WorkerPool* pool) {
   alive_ = std::make_shared<bool>(true);
-  given_items = 0;
+  clock.Advance(absl::Nanoseconds(1));  // letters of the process before are older
+  records_read = records_acked = 0;
+  std::vector<ModelOracle::Sink> known;
+  for (const Sink& sink : sinks) {
+    if (sink.name == "errors" || sink.name == "letters") continue;
+    known.push_back({sink.name, sink.required, sink.at_most_once});
+  }
+  oracle.Begin(std::move(known), errors);
   last_read = clock.MonotonicNanos();
   Runner::Parts parts;
   parts.config = config_;

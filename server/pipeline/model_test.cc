@@ -2,7 +2,8 @@
 //
 // Every part (reader, workers, each publisher's writer, dead letters) takes its steps when chance
 // says so, also within the calls of another part, so that the parts interleave as their threads
-// would. A seed repeats its run exactly. After each step the books must balance; the world checks
+// would. A seed repeats its run exactly. After each step the books must balance and each account
+// must be what the oracle makes of what publishers, store and source have seen; the world checks
 // acks, order and at-most-once as they happen. In the end the world heals, and everything that was
 // fed must have been settled.
 //
@@ -19,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/log.h"
 #include "server/pipeline/model_world.h"
+#include "server/pipeline/retention.h"
 
 namespace mfn::pipeline {
 namespace {
@@ -46,8 +48,10 @@ class Model {
       Advance();
     } else if (what < 940) {
       world_.ChangeWeather();
-    } else if (what < 950) {
+    } else if (what < 948) {
       world_.DisturbLane();
+    } else if (what < 950) {
+      world_.ReplaceInstance();
     } else if (what < 970) {
       PauseOrStart();
     } else if (what < 990) {
@@ -60,6 +64,8 @@ class Model {
     } else if (what < 996) {
       EndProcess(/*killed=*/false);
       StartProcess();
+    } else {
+      EXPECT_TRUE(retention_->Sweep().ok());
     }
     Check();
   }
@@ -74,7 +80,7 @@ class Model {
       Check();
       if (failed()) return;
       const Conservation counts = runner_->Status().counts;
-      if (world_.quiet() && counts.in_flight == 0 && counts.parked == 0) return;
+      if (world_.quiet() && counts.in_flight == 0 && counts.parked == 0) return CheckRest();
       if (!busy || round % 4 == 0) world_.clock.Advance(absl::Milliseconds(50));
     }
     const PipelineStatus status = runner_->Status();
@@ -101,7 +107,8 @@ class Model {
   void StartProcess() {
     pool_ = std::make_unique<WorkerPool>(WorkerPool::kNoThreads);
     runner_ = std::make_unique<Runner>(world_.MakeParts(pool_.get()));
-    reentered_ = 0;
+    drained_ = false;
+    retention_ = std::make_unique<RetentionSweeper>(MakeRetention());
     StartRunner();
   }
 
@@ -117,14 +124,31 @@ class Model {
     }
     nested_ = true;  // nobody acts in a process that goes
     runner_->Stop();
-    if (!killed) Check();
+    if (!killed) CheckRest();
+    retention_.reset();
     runner_.reset();
     pool_.reset();
     nested_ = false;
     if (!killed) world_.Kill();  // what it has not acked comes again
   }
 
+  RetentionSweeper::Options MakeRetention() {
+    RetentionSweeper::Options options;
+    options.store = world_.store();
+    options.config.max_age = absl::Seconds(10 + world_.Pick(100));
+    options.config.max_bytes = 400;  // some dozens of letters
+    options.clock = &world_.clock;
+    options.stepped = true;
+    options.expired = [this](const store::ExpiredDeadLetter& letter) {
+      LetterGone(world_.BatchOfExpired(letter.id), "retention",
+                 [&] { runner_->Expired(letter.time); });
+    };
+    return options;
+  }
+
   void Drain() {
+    drained_ = true;
+    world_.oracle.MayReturnAll();
     EXPECT_TRUE(runner_->Drain(absl::Milliseconds(world_.Pick(300))).ok());
     for (int k = 0; k < 2000 && runner_->Status().state == PipelineState::kDraining; ++k) {
       for (int part = 0; part < 4; ++part) StepAll(part);
@@ -210,36 +234,57 @@ class Model {
     const store::DeadLetter* found = world_.AnyLetter();
     if (found == nullptr) return;
     const store::DeadLetter letter = *found;
+    const uint64_t batch = ModelWorld::BatchOf(letter);
     if (world_.Chance(0.3)) {
       world_.RemoveLetter(letter.id);
-      Reenter([&] { runner_->Discarded(letter); });
+      LetterGone(batch, "discarded", [&] { runner_->Discarded(letter); });
       return;
     }
     nested_ = true;
-    runner_->RedeliverThen(letter, [this, letter](const absl::Status& status) {
-      if (!status.ok()) return;
-      world_.RemoveLetter(letter.id);
-      Reenter([&] { runner_->Replayed(letter); });
+    runner_->RedeliverThen(letter, [this, letter, batch](const absl::Status& status) {
+      if (!status.ok() || !world_.RemoveLetter(letter.id)) return;
+      LetterGone(batch, "", [&] { runner_->Replayed(letter); });
     });
     nested_ = false;
   }
 
-  // A letter of an earlier process is received with the act.
   template <typename Act>
-  void Reenter(Act act) {
-    const uint64_t before = runner_->Status().counts.received;
+  void LetterGone(uint64_t batch, const char* cause, Act act) {
+    const uint64_t before = runner_->Status().counts.dead_lettered;
     act();
-    reentered_ += runner_->Status().counts.received - before;
+    world_.oracle.LetterGone(batch, cause, before);
   }
 
-  void Check() {
-    const Conservation counts = runner_->Status().counts;
-    if (!Bench::Balanced(counts)) Fail("the books do not balance");
-    if (counts.received != world_.given_items + reentered_) {
-      Fail(absl::StrCat("received ", counts.received, ", given ", world_.given_items, " and ",
-                        reentered_));
+  void Check() { Compare(/*rest=*/false); }
+  void CheckRest() { Compare(/*rest=*/true); }
+
+  void Compare(bool rest) {
+    const PipelineStatus status = runner_->Status();
+    if (!Bench::Balanced(status.counts)) Fail("the books do not balance");
+    const std::string problem = world_.oracle.Check(status.counts, rest);
+    if (!problem.empty()) Fail(problem);
+    for (const auto& [cause, count] : status.counts.dropped_by_cause) CheckCause(cause);
+    if (status.records_read != world_.records_read) {
+      Fail(absl::StrCat(status.records_read, " records read, and it were ", world_.records_read));
     }
-    for (const auto& [cause, count] : counts.dropped_by_cause) CheckCause(cause);
+    if (status.records_acked != world_.records_acked) {
+      Fail(absl::StrCat(status.records_acked, " acked, and it were ", world_.records_acked));
+    }
+    // An ack that a drain has no time for is made by nobody.
+    if (drained_ ? status.in_flight_records > world_.unacked_records()
+                 : status.in_flight_records != world_.unacked_records()) {
+      Fail(absl::StrCat(status.in_flight_records, " records in flight, and unacked are ",
+                        world_.unacked_records()));
+    }
+    for (const SinkStatus& sink : status.sinks) CheckQueue(sink, rest);
+  }
+
+  void CheckQueue(const SinkStatus& sink, bool rest) {
+    const uint64_t least = world_.oracle.MustQueue(sink.publisher);
+    if (sink.queued_records < least || (rest && sink.queued_records > 0)) {
+      Fail(absl::StrCat(sink.queued_records, " are queued for ", sink.publisher,
+                        ", and it must be ", rest ? 0 : least));
+    }
   }
 
   void CheckCause(const std::string& cause) {
@@ -248,7 +293,7 @@ class Model {
       optional = optional || !sink.required;
       at_most_once = at_most_once || sink.at_most_once;
     }
-    const bool fine = cause == "discarded" ||
+    const bool fine = cause == "discarded" || cause == "retention" ||
                       (optional && (cause == "overflow" || cause == "shutdown")) ||
                       (at_most_once && (cause == "at_most_once" || cause == "ack_failed" ||
                                         cause == "shutdown" || cause == "overflow"));
@@ -268,10 +313,10 @@ class Model {
   ModelWorld world_;
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<Runner> runner_;
+  std::unique_ptr<RetentionSweeper> retention_;
   engine::Simulation arena_;
   std::map<size_t, int> writing_;
-  bool nested_ = false, reading_ = false, burying_ = false;
-  uint64_t reentered_ = 0;
+  bool nested_ = false, reading_ = false, burying_ = false, drained_ = false;
   int steps_ = 0;
 };
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/pipeline/idempotency.h"
 
@@ -13,23 +13,11 @@ constexpr size_t kErrorsOff = 1000;
 
 struct Memory {
   std::deque<std::string> texts;
-  std::deque<mfn_kv> attributes;
+  std::deque<std::vector<mfn_kv>> attributes;
   std::vector<mfn_record> records;
 };
 
 void Release(mfn_batch* batch) { delete static_cast<Memory*>(batch->private_data); }
-
-std::string AttributeOf(const mfn_record& record, absl::string_view name) {
-  for (uint64_t k = 0; k < record.n_attrs; ++k) {
-    if (View(record.attrs[k].key) == name) return std::string(View(record.attrs[k].value));
-  }
-  return "";
-}
-
-// Whether a publisher refuses the item for good: some do, for ever.
-bool Poisoned(absl::string_view key, absl::string_view sink) {
-  return std::hash<std::string>()(absl::StrCat(key, sink)) % 37 == 0;
-}
 
 }  // namespace
 
@@ -71,7 +59,10 @@ uint64_t ModelWorld::NewLane(bool unordered) {
 
 void ModelWorld::Kill() {
   *alive_ = false;
-  for (Sink& sink : sinks) sink.unflushed.clear();
+  for (Sink& sink : sinks) {
+    sink.unflushed.clear();
+    sink.refusals = 0;
+  }
   events_.clear();
   std::vector<uint64_t> old;
   for (const auto& [lane, unused] : lanes_) old.push_back(lane);
@@ -103,6 +94,28 @@ void ModelWorld::Reassign(uint64_t lane) {
   lanes_.erase(lane);
 }
 
+// The source that is made in its stead knows nothing of lanes and batches of the one before, whose
+// acks are refused, and gives their records again.
+void ModelWorld::ReplaceSource() {
+  events_.clear();
+  std::vector<uint64_t> old;
+  for (const auto& [id, lane] : lanes_) {
+    if (!lane.lost) old.push_back(id);
+  }
+  for (const uint64_t lane : old) {
+    lanes_[lane].revoked = false;
+    lanes_[lane].disturbed = lanes_[lane].lost = lanes_[lane].replaced = true;
+    Reassign(lane);
+  }
+}
+
+void ModelWorld::ReplaceInstance() {
+  const size_t which = static_cast<size_t>(Pick(static_cast<int>(sinks.size()) + 1));
+  if (which == sinks.size()) return ReplaceSource();
+  ++sinks[which].epoch;
+  for (Sink::Unflushed& entry : sinks[which].unflushed) entry.lost = true;
+}
+
 void ModelWorld::Feed() {
   ModelRecord record;
   record.id = absl::StrCat("r", records_.size());
@@ -113,13 +126,13 @@ void ModelWorld::Feed() {
     record.payload = "[";
     for (int k = 0; k < record.items; ++k) {
       const bool bad = Chance(0.1);
-      record.faulty = record.faulty || bad;
+      record.bad.push_back(bad);
       absl::StrAppend(&record.payload, k > 0 ? "," : "", R"({"seed":1,"steps":1,"grid_size":)",
                       bad ? 1 : 4, "}");
     }
     record.payload += "]";
   }
-  record.faulty = record.faulty || record.unreadable;
+  if (record.unreadable || record.bad.empty()) record.bad.assign(1, record.unreadable);
   for (int k = 0; k < record.items; ++k) record_of_[KeyOf(record.id, k)] = record.id;
   std::vector<uint64_t> open;
   for (const auto& [id, lane] : lanes_) {
@@ -172,7 +185,7 @@ const store::DeadLetter* ModelWorld::AnyLetter() {
   return &std::next(letters_.begin(), Pick(static_cast<int>(letters_.size())))->second;
 }
 
-void ModelWorld::RemoveLetter(int64_t id) { letters_.erase(id); }
+bool ModelWorld::RemoveLetter(int64_t id) { return letters_.erase(id) > 0; }
 
 void ModelWorld::Violation(const std::string& text) {
   if (violations.size() < kErrorsOff) violations.push_back(text);
@@ -197,8 +210,11 @@ registry::ReadResult ModelWorld::Read(uint64_t max_records) {
     event.lane = lane;
     event.flags = flag;
     result.batch = registry::OwnedBatch(event, nullptr);
-    if (flag == MFN_LANE_LOST && lanes_.count(lane) > 0) {
-      lanes_[lane].lost = true;
+    const auto known = lanes_.find(lane);
+    if (known == lanes_.end()) return result;
+    for (const uint64_t ack : known->second.order) oracle.MayReturn(ack);
+    if (flag == MFN_LANE_LOST) {
+      known->second.lost = true;
       Reassign(lane);
     }
     return result;
@@ -224,14 +240,20 @@ registry::ReadResult ModelWorld::Give(uint64_t id, uint64_t max_records) {
     record.id = Bytes(memory->texts.emplace_back(from.id));
     record.payload = Bytes(memory->texts.emplace_back(from.payload));
     record.time_unix_ns = MFN_TIME_ABSENT;
-    if (from.unreadable) {
-      memory->attributes.push_back({Bytes(MFN_ATTR_ERROR), Bytes("too large")});
-      record.attrs = &memory->attributes.back();
-      record.n_attrs = 1;
-    }
+    std::vector<mfn_kv>& attributes = memory->attributes.emplace_back();
+    attributes.push_back(
+        {Bytes(kBatch), Bytes(memory->texts.emplace_back(absl::StrCat(next_ack_)))});
+    if (from.unreadable) attributes.push_back({Bytes(MFN_ATTR_ERROR), Bytes("too large")});
+    record.attrs = attributes.data();
+    record.n_attrs = attributes.size();
     memory->records.push_back(record);
     given.records.push_back(from.id);
-    given_items += static_cast<uint64_t>(from.items);
+    const std::vector<ModelOracle::ItemId> items = ItemsOf(next_ack_, from);
+    for (size_t k = 0; k < items.size(); ++k) {
+      oracle.Given(items[k], from.bad[k], /*alone=*/items.size() == 1,
+                   /*processed=*/kind == ProcessorKind::kPassthrough);
+    }
+    ++records_read;
   }
   mfn_batch batch = {};
   batch.lane = id;
@@ -272,11 +294,18 @@ registry::Failure ModelWorld::Ack(uint64_t ack_id, absl::Span<const mfn_code> ou
     Violation("an ack has too few or too many outcomes");
     return {};
   }
-  if (lane.lost) {  // its records have been given to another already
-    if (lane.order.empty()) lanes_.erase(batch.lane);
-    return {};
+  const bool lost = lane.lost, replaced = lane.replaced;
+  const bool refused = replaced || (!lost && Chance(source_trouble_ / 10));
+  const registry::Failure answer = refused ? Fault(MFN_PERMANENT) : registry::Failure();
+  for (size_t k = 0; k < batch.records.size(); ++k) {
+    oracle.Acked(ItemsOf(ack_id, records_[batch.records[k]]),
+                 outcomes.empty() ? MFN_OK : outcomes[k], !refused && !lost);
   }
-  const bool refused = Chance(source_trouble_ / 10);  // the source cannot ack it and knows
+  if (!refused && !lost) records_acked += batch.records.size();
+  if (lost) {  // its records have been given to another already
+    if (lane.order.empty()) lanes_.erase(batch.lane);
+    return answer;
+  }
   std::vector<std::string> again;
   for (size_t k = 0; k < batch.records.size(); ++k) {
     const mfn_code outcome = outcomes.empty() ? MFN_OK : outcomes[k];
@@ -288,7 +317,7 @@ registry::Failure ModelWorld::Ack(uint64_t ack_id, absl::Span<const mfn_code> ou
     settled_[batch.records[k]] = outcome;
   }
   lane.waiting.insert(lane.waiting.begin(), again.begin(), again.end());
-  return refused ? Fault(MFN_PERMANENT) : registry::Failure();
+  return answer;
 }
 
 void ModelWorld::CheckAck(const ModelRecord& record, mfn_code outcome) {
@@ -319,60 +348,10 @@ void ModelWorld::CheckAck(const ModelRecord& record, mfn_code outcome) {
 
 registry::Failure ModelWorld::Released(uint64_t id) {
   const auto lane = lanes_.find(id);
-  if (lane == lanes_.end()) return {};
+  if (lane == lanes_.end() || lane->second.replaced) return {};
   if (!lane->second.order.empty()) Violation("a lane is released with unacked batches");
   Reassign(id);
   return {};
-}
-
-registry::WriteResult ModelWorld::Write(Sink* sink, absl::Span<const mfn_record> records) {
-  registry::WriteResult result;
-  const bool down = sink->trouble >= 1;
-  if (down || Chance(sink->trouble / 2)) {
-    result.failure = Fault(sink->code);
-    if (Chance(0.2)) result.failure.retry_after = absl::Milliseconds(Pick(300));
-  }
-  for (size_t k = 0; k < records.size(); ++k) {
-    const std::string key(View(records[k].id));
-    const bool service = sink->name == "errors" || sink->name == "letters";
-    registry::Failure own = result.failure;
-    if (own.ok() && !service && Poisoned(key, sink->name)) own = Fault(MFN_PERMANENT, "POISON");
-    if (own.ok() && Chance(sink->trouble / 4)) own = Fault(sink->code);
-    if (!own.ok()) {
-      if (result.failure.ok()) result.failed.push_back({k, own});
-      continue;
-    }
-    std::string entry = key;
-    if (sink->name == "letters") {
-      absl::StrAppend(&entry, " ", AttributeOf(records[k], "mfn-dead-letter-sink"));
-    }
-    sink->deferred ? sink->unflushed.push_back(entry) : Commit(sink, entry);
-  }
-  return result;
-}
-
-registry::Failure ModelWorld::Flush(Sink* sink) {
-  std::vector<std::string> entries;
-  entries.swap(sink->unflushed);
-  if (Chance(sink->trouble)) return Fault(sink->code);  // what it held is gone
-  for (const std::string& entry : entries) Commit(sink, entry);
-  return {};
-}
-
-void ModelWorld::Commit(Sink* sink, const std::string& entry) {
-  const int times = ++sink->durable[entry];
-  const std::string key = entry.substr(0, 32);
-  const auto record = record_of_.find(key);
-  if (record == record_of_.end()) return Violation("an item of no record is written");
-  if (sink->name == "letters") {
-    lettered_.insert({key, entry.substr(33)});
-    return;
-  }
-  if (!sink->at_most_once) return;
-  if (times > 1) Violation(absl::StrCat(sink->name, " is given ", record->second, " twice"));
-  if (settled_.count(record->second) == 0) {
-    Violation(absl::StrCat(sink->name, " is given ", record->second, " before its ack"));
-  }
 }
 
 }  // namespace mfn::pipeline

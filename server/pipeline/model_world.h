@@ -9,6 +9,7 @@
 //   ack     OK: each item is durable at every required at-least-once publisher. PERMANENT: or there
 //           is a dead letter of it, committed before, and the requester has been told
 //   at-most-once  a publisher is never given an item twice, nor before the ack
+// What the books must say of each item it tells the oracle.
 // A process that is killed (Kill) leaves what is durable; its calls from then on have no effect.
 #ifndef MFN_SERVER_PIPELINE_MODEL_WORLD_H_
 #define MFN_SERVER_PIPELINE_MODEL_WORLD_H_
@@ -25,6 +26,7 @@
 #include <vector>
 
 #include "server/base/fake_clock.h"
+#include "server/pipeline/model_oracle.h"
 #include "server/pipeline/test_support.h"
 
 namespace mfn::pipeline {
@@ -33,7 +35,7 @@ struct ModelRecord {
   std::string id, payload;
   int items = 1;
   bool unreadable = false;  // its source could not read it
-  bool faulty = false;      // some item of it is no request
+  std::vector<bool> bad;    // items that are no request
 };
 
 class ModelWorld {
@@ -46,7 +48,15 @@ class ModelWorld {
     double trouble = 0;
     mfn_code code = MFN_RETRYABLE;
     std::map<std::string, int> durable;  // item key -> how often
-    std::vector<std::string> unflushed;  // of this process
+    // Of this process, since the last flush; `lost` went with an instance that was replaced.
+    struct Unflushed {
+      ModelOracle::ItemId id;
+      std::string entry;
+      bool replay = false, lost = false;
+    };
+    std::vector<Unflushed> unflushed;
+    uint64_t epoch = 1;
+    int refusals = 0;  // in a row, at least as many as the pipeline counts
     bool gating() const { return required && !at_most_once; }
   };
 
@@ -58,12 +68,13 @@ class ModelWorld {
   // What happens outside.
   void Feed();
   void DisturbLane();
+  void ReplaceInstance();  // after a call that did not come back: what it held is gone
   void ChangeWeather();
   void Heal();
   // The process dies; the next one has instances of its own (MakeParts).
   void Kill();
   Runner::Parts MakeParts(WorkerPool* pool);
-  void RemoveLetter(int64_t id);
+  bool RemoveLetter(int64_t id);  // false: it is gone already
   // A letter of any publisher, if there is one.
   const store::DeadLetter* AnyLetter();
 
@@ -71,18 +82,24 @@ class ModelWorld {
   std::function<void()> meanwhile;
   std::vector<std::string> violations;
   FakeClock clock;
+  ModelOracle oracle;
   std::vector<Sink> sinks;
   bool errors = false, letter_sink = false;  // then there is one, as the last of `sinks`
   ProcessorKind kind = ProcessorKind::kPassthrough;
-  uint64_t given_items = 0;  // to the process that runs
+  // Of the process that runs.
+  uint64_t records_read = 0, records_acked = 0;
   int64_t last_read = 0;     // of any call that keeps the source alive
   bool read_failed = false;  // the last one
   uint64_t unacked_records() const { return unacked_records_; }
   uint64_t fed() const { return records_.size(); }
   uint64_t settled() const { return settled_.size(); }
-  bool quiet() const;  // nothing to read and nothing unacked
+  bool quiet() const;                                        // nothing to read and nothing unacked
+  static uint64_t BatchOf(const store::DeadLetter& letter);  // its ack number
+  uint64_t BatchOfExpired(int64_t letter) const { return expired_.at(letter); }
+  store::DeadLetterStore* store() { return store_.get(); }
 
  private:
+  static constexpr char kBatch[] = "model-batch";  // attribute: the ack number
   friend class ModelSource;
   friend class ModelSink;
   friend class ModelStore;
@@ -92,6 +109,7 @@ class ModelWorld {
     std::deque<uint64_t> order;  // unacked batches
     bool disturbed = false;      // taken away, now or soon
     bool revoked = false, lost = false;
+    bool replaced = false;  // lost with its instance, which the pipeline has not been told
   };
   struct Batch {
     uint64_t lane = 0;
@@ -101,8 +119,14 @@ class ModelWorld {
   void Violation(const std::string& text);
   std::string KeyOf(const std::string& record, int item) const;
   void CheckAck(const ModelRecord& record, mfn_code outcome);
-  void GiveAgain(uint64_t lane, const std::vector<std::string>& records);
   void Reassign(uint64_t lane);
+  void ReplaceSource();
+  ModelOracle::ItemId IdOf(const mfn_record& record) const;
+  std::vector<ModelOracle::ItemId> ItemsOf(uint64_t ack, const ModelRecord& record) const;
+  void TellOracle(Sink* sink, const mfn_record& record, const registry::Failure& own, bool alone);
+  void LettersTried(absl::Span<const mfn_record> records, const registry::WriteResult& result);
+  // The keeper of dead letters has made its last try to keep those it holds.
+  void LettersSettled(bool kept);
   uint64_t NewLane(bool unordered);
 
   registry::ReadResult Read(uint64_t max_records);
@@ -110,7 +134,7 @@ class ModelWorld {
   registry::Failure Ack(uint64_t ack_id, absl::Span<const mfn_code> outcomes);
   registry::Failure Released(uint64_t lane);
   registry::WriteResult Write(Sink* sink, absl::Span<const mfn_record> records);
-  registry::Failure Flush(Sink* sink);
+  registry::Failure Flush(Sink* sink, uint64_t epoch);
   void Commit(Sink* sink, const std::string& key);
 
   std::mt19937_64 random_;
@@ -125,10 +149,12 @@ class ModelWorld {
   double source_trouble_ = 0;
   bool store_full_ = false;
   std::map<int64_t, store::DeadLetter> letters_;
+  std::map<int64_t, uint64_t> expired_;  // letter -> ack number
   int64_t next_letter_ = 1;
-  std::set<std::pair<std::string, std::string>> lettered_;  // item key, sink; ever
-  std::shared_ptr<bool> alive_;                             // the process
-  std::shared_ptr<store::DeadLetterStore> store_;           // of the process
+  std::set<std::pair<std::string, std::string>> lettered_;          // item key, sink; ever
+  std::vector<std::pair<ModelOracle::ItemId, std::string>> tried_;  // letters; item, sink
+  std::shared_ptr<bool> alive_;                                     // the process
+  std::shared_ptr<store::DeadLetterStore> store_;                   // of the process
 };
 
 }  // namespace mfn::pipeline

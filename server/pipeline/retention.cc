@@ -15,6 +15,7 @@ constexpr int kAtOnce = 500;  // letters in one transaction, so that others get 
 
 RetentionSweeper::RetentionSweeper(Options options) : options_(std::move(options)) {
   if (options_.config.max_age <= absl::ZeroDuration() && options_.config.max_bytes <= 0) return;
+  if (options_.stepped) return;
   thread_ = std::thread([this] { Run(); });
 }
 

@@ -21,6 +21,7 @@ class RetentionSweeper {
     DeadLetterConfig config;
     Clock* clock = Clock::Real();
     absl::Duration period = absl::Minutes(1);
+    bool stepped = false;  // no thread: Sweep does the work
     // Called for each letter that is gone, on the sweeping thread.
     std::function<void(const store::ExpiredDeadLetter&)> expired;
   };
