@@ -16,7 +16,8 @@ namespace mfn {
 class FakeClock final : public Clock, public Sleeper {
  public:
   absl::Time Now() const override {
-    return absl::FromUnixSeconds(1767225600) + absl::Nanoseconds(MonotonicNanos());
+    MutexLock lock(&mutex_);
+    return absl::FromUnixSeconds(1767225600) + absl::Nanoseconds(nanos_) + set_;
   }
   int64_t MonotonicNanos() const override {
     MutexLock lock(&mutex_);
@@ -25,6 +26,11 @@ class FakeClock final : public Clock, public Sleeper {
   void Advance(absl::Duration duration) {
     MutexLock lock(&mutex_);
     nanos_ += absl::ToInt64Nanoseconds(duration);
+  }
+  // Somebody sets the wall clock, forward or back.
+  void SetWall(absl::Duration by) {
+    MutexLock lock(&mutex_);
+    set_ += by;
   }
   // Moves time at once, unless cancelled already.
   bool Sleep(absl::Duration duration, const Cancellation& cancellation) override {
@@ -43,6 +49,7 @@ class FakeClock final : public Clock, public Sleeper {
  private:
   mutable Mutex mutex_;
   int64_t nanos_ ABSL_GUARDED_BY(mutex_) = 1'000'000'000;
+  absl::Duration set_ ABSL_GUARDED_BY(mutex_);
   std::vector<absl::Duration> sleeps_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -8,8 +8,6 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "server/base/fake_clock.h"
-#include "server/pipeline/retention.h"
 #include "server/pipeline/test_support.h"
 
 namespace mfn::pipeline {
@@ -194,57 +192,6 @@ TEST(Writes, APublisherThatTakesSeveralAtOnceGetsThem) {
   ASSERT_TRUE(Eventually([&] { return bench.source->acked().size() == 30; }));
   EXPECT_EQ(most, 3);
   EXPECT_EQ(sink.distinct(), 30u);
-}
-
-TEST(Retention, RemovesWhatIsTooOldAndThenTheOldest) {
-  Bench bench;
-  FakeClock clock;
-  std::vector<store::DeadLetter> letters(6);
-  for (int k = 0; k < 6; ++k) {
-    letters[k].pipeline = "main";
-    letters[k].payload = std::string(100, 'x');
-    letters[k].time = clock.Now() - absl::Hours(6 - k);
-  }
-  ASSERT_TRUE(bench.store->dead_letters().Add(letters).ok());
-  std::vector<bool> by_age;
-  RetentionSweeper::Options options;
-  options.store = &bench.store->dead_letters();
-  options.clock = &clock;
-  options.period = absl::Hours(24);
-  options.expired = [&](const store::ExpiredDeadLetter& letter) {
-    EXPECT_EQ(letter.pipeline, "main");
-    by_age.push_back(letter.by_age);
-  };
-  RetentionSweeper sweeper(options);  // without bounds: no thread
-  EXPECT_EQ(*sweeper.Sweep(), 0);
-  options.config.max_age = absl::Hours(4) + absl::Minutes(30);
-  options.config.max_bytes = 300;
-  {
-    RetentionSweeper bounded(options);
-    EXPECT_TRUE(Eventually([&] { return bench.Letters().size() == 3; }));
-  }
-  EXPECT_THAT(by_age, testing::ElementsAre(true, true, false));
-  EXPECT_EQ(bench.Letters()[0].time, clock.Now() - absl::Hours(3));
-  const auto stats = bench.store->dead_letters().Stats("main");
-  EXPECT_EQ(stats->count, 3);
-  EXPECT_EQ(stats->bytes, 300);
-  EXPECT_EQ(stats->oldest, clock.Now() - absl::Hours(3));
-  EXPECT_EQ(bench.store->dead_letters().Stats("other")->count, 0);
-}
-
-TEST(Retention, EntersTheBooksWithItsCause) {
-  Bench bench;
-  bench.AddSink("out").SetAnswer([](auto) { return All(MFN_PERMANENT); });
-  bench.source->Feed(0, "r0", "p0");
-  ASSERT_TRUE(bench.Make().Start().ok());
-  ASSERT_TRUE(Eventually([&] { return bench.Counts().dead_lettered == 1; }));
-  bench.runner->Expired(absl::Now());
-  bench.runner->Expired(absl::UnixEpoch());  // of an earlier process
-  const Conservation counts = bench.Counts();
-  EXPECT_TRUE(Bench::Balanced(counts));
-  EXPECT_EQ(counts.received, 2u);
-  EXPECT_EQ(counts.dead_lettered, 0u);
-  EXPECT_EQ(counts.dropped_by_cause.at("retention"), 2u);
 }
 
 }  // namespace

@@ -14,8 +14,10 @@ constexpr int kAtOnce = 500;  // letters in one transaction, so that others get 
 }  // namespace
 
 RetentionSweeper::RetentionSweeper(Options options) : options_(std::move(options)) {
-  if (options_.config.max_age <= absl::ZeroDuration() && options_.config.max_bytes <= 0) return;
-  if (options_.stepped) return;
+  if (options_.config.max_age > absl::ZeroDuration()) {
+    age_.emplace(options_.clock, options_.config.max_age);
+  }
+  if (options_.stepped || (!age_ && options_.config.max_bytes <= 0)) return;
   thread_ = std::thread([this] { Run(); });
 }
 
@@ -35,9 +37,7 @@ void RetentionSweeper::Run() {
 
 absl::StatusOr<int> RetentionSweeper::Sweep() {
   store::DeadLetterRetention retention;
-  if (options_.config.max_age > absl::ZeroDuration()) {
-    retention.before = options_.clock->Now() - options_.config.max_age;
-  }
+  if (age_) retention.before = age_->Cutoff();
   retention.max_bytes = options_.config.max_bytes;
   int by_age = 0, by_size = 0;
   bool more = true;

@@ -1,8 +1,10 @@
-// Removes dead letters that are too old or too much, in the background. Thread-safe.
+// Removes dead letters that are too old or too much, in the background. Age goes by an AgeingClock,
+// so that setting the wall clock removes none too early.
 #ifndef MFN_SERVER_PIPELINE_RETENTION_H_
 #define MFN_SERVER_PIPELINE_RETENTION_H_
 
 #include <functional>
+#include <optional>
 #include <thread>
 
 #include "absl/status/statusor.h"
@@ -10,6 +12,7 @@
 #include "server/base/cancellation.h"
 #include "server/base/clock.h"
 #include "server/base/config.h"
+#include "server/pipeline/ageing_clock.h"
 #include "server/store/dead_letter_store.h"
 
 namespace mfn::pipeline {
@@ -26,17 +29,18 @@ class RetentionSweeper {
     std::function<void(const store::ExpiredDeadLetter&)> expired;
   };
 
-  // Sweeps at once and then every period; without bounds it never does.
+  // Sweeps at once and then every period; without bounds it has no thread.
   explicit RetentionSweeper(Options options);
   ~RetentionSweeper();
 
-  // One sweep on the caller's thread; how many letters went.
+  // One sweep on the caller's thread; how many letters went. Only when stepped, by one thread.
   absl::StatusOr<int> Sweep();
 
  private:
   void Run();
 
   const Options options_;
+  std::optional<AgeingClock> age_;  // nullopt: no letter is too old
   CancellationSource stop_;
   std::thread thread_;
 };
