@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 #include <string>
+#include <type_traits>
+#include <variant>
 
 namespace mfn::engine {
 namespace {
@@ -130,6 +132,18 @@ Expected<Boundary> ParseBoundary(std::string_view name) {
     if (name == BoundaryName(boundary)) return boundary;
   }
   return InvalidArgument("boundary", "boundary must be periodic, neumann or dirichlet");
+}
+
+Diffusion DiffusionOf(const SimulationConfig& config) {
+  return std::visit(
+      [&config](const auto& model) -> Diffusion {
+        if constexpr (std::is_same_v<std::decay_t<decltype(model)>, Mfn>) {
+          return {config.d_activator, config.d_inhibitor};
+        } else {
+          return {model.d_activator, model.d_inhibitor};
+        }
+      },
+      config.kinetics);
 }
 
 Expected<void> ValidateEngine(const SimulationConfig& c) {

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "server/engine/error.h"
+#include "server/engine/kinetics.h"
 #include "server/engine/seed.h"
 
 namespace mfn::engine {
@@ -43,7 +44,16 @@ struct SimulationConfig {
   Boundary boundary = Boundary::kPeriodic;
   bool check_stability = true;  // look for NaN and infinity after every step
   std::optional<Seed> seed;     // absent: one is drawn, and reported by the run
+
+  // What activator and inhibitor do. With anything but Mfn the four rates above have no meaning.
+  Kinetics kinetics;
+  // Of the chemistry; the potential has alpha, which is per step and cell.
+  double time_step = 1.0;
+  double spacing = 1.0;
 };
+
+// How fast the two species spread: from the kinetics, or with Mfn from the rates.
+Diffusion DiffusionOf(const SimulationConfig& config);
 
 // The checks of the engine object alone, in the order of section 3.7 (rows 2 to 4). Errors are
 // kOutOfRange or kStability; a negative `steps` is kInvalidArgument. A NaN in alpha, d_activator or

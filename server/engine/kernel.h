@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "server/engine/config.h"
+#include "server/engine/kinetics.h"
 #include "server/engine/rng.h"
 
 namespace mfn::engine {
@@ -19,10 +20,12 @@ inline constexpr double kTuringIncrementV = 0.005;
 inline constexpr double kInitialMeanV = -0.070;
 inline constexpr double kInitialSdV = 0.005;
 inline constexpr double kInitialChemicalMax = 0.1;
-inline constexpr double kChemicalMax = 1.0;  // clamp of A and I; the lower limit is 0
+inline constexpr double kChemicalMax = 1.0;  // clamp of A and I of Mfn; the lower limit is 0
 inline constexpr double kSpikeMeanV = 0.02;
 inline constexpr double kSpikeSdV = 0.005;
 
+// Diffusion and the rates of Mfn are per step: those of the configuration times its time step, and
+// diffusion divided by the square of its spacing.
 struct KernelParams {
   Boundary boundary = Boundary::kPeriodic;
   double alpha = 0.18;
@@ -32,7 +35,11 @@ struct KernelParams {
   double d_inhibitor = 0.05;
   double r_activator = 0.01;
   double r_inhibitor = 0.02;
-  // Section 4: the inhibitor reacts to the new, unclamped activator instead of the old one.
+  // What reacts; of the parameters here, diffusion is not looked at.
+  Kinetics kinetics;
+  double time_step = 1.0;  // of all kinetics but Mfn
+  // Section 4, Mfn only: the inhibitor reacts to the new, unclamped activator instead of the old
+  // one.
   bool inhibitor_sees_new_activator = false;
   bool quantum_jitter = false;
   double jitter_sd = 0.0;  // volt
@@ -41,17 +48,19 @@ struct KernelParams {
 struct StepCounts {
   int64_t turing_activations = 0;
   int64_t clamping_events = 0;
-  // NaN cells of the next state. Infinity cannot occur in it, since every field is clamped.
-  int64_t field_nan = 0;
-  int64_t activator_nan = 0;
-  int64_t inhibitor_nan = 0;
+  // Cells of the next state that are not finite. Where there is a clamp, this is NaN.
+  int64_t field_bad = 0;
+  int64_t activator_bad = 0;
+  int64_t inhibitor_bad = 0;
+
+  bool Finite() const { return field_bad == 0 && activator_bad == 0 && inhibitor_bad == 0; }
 
   StepCounts& operator+=(const StepCounts& other) {
     turing_activations += other.turing_activations;
     clamping_events += other.clamping_events;
-    field_nan += other.field_nan;
-    activator_nan += other.activator_nan;
-    inhibitor_nan += other.inhibitor_nan;
+    field_bad += other.field_bad;
+    activator_bad += other.activator_bad;
+    inhibitor_bad += other.inhibitor_bad;
     return *this;
   }
   bool operator==(const StepCounts&) const = default;

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <variant>
 
 #include "hwy/highway.h"
 #include "server/engine/kernel_simd.h"
@@ -91,8 +92,10 @@ HWY_INLINE void Load(D d, const T* const* rows, const Ends<T>& ends, size_t row,
 // What a block saw of its new values: enough to know that nothing needs settling.
 template <class D>
 struct Seen {
-  hn::Vec<D> field_min, field_max, chemical_max;
-  hn::Vec<D> signs;  // the sign of any chemical
+  hn::Vec<D> field_min, field_max;
+  hn::Vec<D> chemical_max;  // of both species if they are clamped, else of the activator
+  // The sign of any chemical if they are clamped; else any bit for one that is not finite.
+  hn::Vec<D> bits;
 };
 
 template <class D>
@@ -102,8 +105,9 @@ Seen<D> NothingSeen(D d) {
   return {hn::Set(d, std::numeric_limits<T>::max()), least, least, hn::Zero(d)};
 }
 
-// A NaN may go unseen, but from finite parameters and a clamped state none can arise.
-template <class D>
+// Of clamped species a NaN may go unseen, but from finite parameters and a clamped state none can
+// arise.
+template <class Kinetics, class D>
 bool AllInside(D d, const KernelParams& p, const Seen<D>& seen) {
   using T = hn::TFromD<D>;
   if (!p.quantum_jitter) {
@@ -114,11 +118,19 @@ bool AllInside(D d, const KernelParams& p, const Seen<D>& seen) {
       return false;
     }
   }
-  if (!p.turing_enabled) return true;
-  const T most = static_cast<T>(std::min(p.turing_threshold, kChemicalMax));
-  const hn::RebindToSigned<D> bits;
-  return hn::AllFalse(bits, hn::Lt(hn::BitCast(bits, seen.signs), hn::Zero(bits))) &&
-         hn::AllTrue(d, hn::Le(seen.chemical_max, hn::Set(d, most)));
+  if constexpr (Kinetics::kChemistry) {
+    const hn::RebindToSigned<D> whole;
+    const auto bits = hn::BitCast(whole, seen.bits);
+    double most = p.turing_threshold;
+    if constexpr (Kinetics::kClamped) {
+      if (!hn::AllFalse(whole, hn::Lt(bits, hn::Zero(whole)))) return false;
+      most = std::min(most, kChemicalMax);
+    } else {
+      if (!hn::AllTrue(whole, hn::Eq(bits, hn::Zero(whole)))) return false;
+    }
+    return hn::AllTrue(d, hn::Le(seen.chemical_max, hn::Set(d, static_cast<T>(most))));
+  }
+  return true;
 }
 
 // A RowBlock, and what is the same for all its vectors.
@@ -174,8 +186,14 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, size_t row, size_t j
       const auto partner = Kinetics::kInhibitorSeesNewActivator ? a : old_a;
       const auto i = hn::Add(old_i, hn::Add(hn::Mul(w.d_inhibitor, inhibitor.laplacian[r]),
                                             w.rates.Inhibitor(partner, old_i)));
-      seen->signs = hn::Or3(seen->signs, a, i);
-      seen->chemical_max = hn::Max(hn::Max(seen->chemical_max, a), i);
+      if constexpr (Kinetics::kClamped) {
+        seen->bits = hn::Or3(seen->bits, a, i);
+        seen->chemical_max = hn::Max(hn::Max(seen->chemical_max, a), i);
+      } else {
+        const auto both = hn::Add(a, i);  // the difference to itself is 0 if it is finite
+        seen->bits = hn::Or(seen->bits, hn::Sub(both, both));
+        seen->chemical_max = hn::Max(seen->chemical_max, a);
+      }
       hn::StoreU(a, d, b.next_activator[row + r] + j);
       hn::StoreU(i, d, b.next_inhibitor[row + r] + j);
     }
@@ -205,14 +223,29 @@ bool StepBlock(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block)
   size_t row = 0;
   for (; row + 2 <= block.rows; row += 2) StepSomeRows<Kinetics, 2>(d, work, row, &seen);
   if (row < block.rows) StepSomeRows<Kinetics, 1>(d, work, row, &seen);
-  return AllInside(d, p, seen);
+  return AllInside<Kinetics>(d, p, seen);
 }
 
 template <class D>
 bool StepBlockOf(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block) {
   if (!p.turing_enabled) return StepBlock<NoKinetics>(d, p, block);
-  return p.inhibitor_sees_new_activator ? StepBlock<MfnCompatKinetics>(d, p, block)
-                                        : StepBlock<MfnKinetics>(d, p, block);
+  if (std::holds_alternative<Mfn>(p.kinetics)) {
+    return p.inhibitor_sees_new_activator ? StepBlock<MfnCompatKinetics>(d, p, block)
+                                          : StepBlock<MfnKinetics>(d, p, block);
+  }
+  if (std::holds_alternative<GrayScott>(p.kinetics)) {
+    return StepBlock<GrayScottKinetics>(d, p, block);
+  }
+  if (std::holds_alternative<Schnakenberg>(p.kinetics)) {
+    return StepBlock<SchnakenbergKinetics>(d, p, block);
+  }
+  if (std::holds_alternative<GiererMeinhardt>(p.kinetics)) {
+    return StepBlock<GiererMeinhardtKinetics>(d, p, block);
+  }
+  if (std::holds_alternative<FitzHughNagumo>(p.kinetics)) {
+    return StepBlock<FitzHughNagumoKinetics>(d, p, block);
+  }
+  return StepBlock<BrusselatorKinetics>(d, p, block);
 }
 
 template <typename T>
@@ -236,16 +269,21 @@ HWY_INLINE int64_t CountNan(D d, hn::Vec<D> x) {
   return static_cast<int64_t>(hn::CountTrue(d, hn::Not(hn::Eq(x, x))));
 }
 
+template <class D>
+HWY_INLINE int64_t CountNotFinite(D d, hn::Vec<D> x) {
+  return CountNan(d, hn::Sub(x, x));
+}
+
 // A NaN differs from itself, so it counts as clamped, as in the reference.
 template <class D>
 HWY_INLINE hn::Vec<D> ClampField(D d, hn::Vec<D> v, StepCounts* counts) {
   const auto w = ClampTo(d, v, kFieldMinV, kFieldMaxV);
   counts->clamping_events += static_cast<int64_t>(hn::CountTrue(d, hn::Not(hn::Eq(w, v))));
-  counts->field_nan += CountNan(d, w);
+  counts->field_bad += CountNan(d, w);
   return w;
 }
 
-template <class D, typename T = hn::TFromD<D>>
+template <bool kClamped, class D, typename T = hn::TFromD<D>>
 HWY_INLINE void SettleVector(D d, const KernelParams& p, T* field, T* activator, T* inhibitor,
                              StepCounts* counts) {
   auto v = hn::LoadU(d, field);
@@ -255,28 +293,44 @@ HWY_INLINE void SettleVector(D d, const KernelParams& p, T* field, T* activator,
     const auto fires = hn::Gt(a, hn::Set(d, static_cast<T>(p.turing_threshold)));
     v = hn::IfThenElse(fires, hn::Add(v, hn::Set(d, static_cast<T>(kTuringIncrementV))), v);
     counts->turing_activations += static_cast<int64_t>(hn::CountTrue(d, fires));
-    counts->activator_nan += CountNan(d, a);
-    counts->inhibitor_nan += CountNan(d, i);
-    hn::StoreU(ClampTo(d, a, 0.0, kChemicalMax), d, activator);
-    hn::StoreU(ClampTo(d, i, 0.0, kChemicalMax), d, inhibitor);
+    if constexpr (kClamped) {
+      counts->activator_bad += CountNan(d, a);
+      counts->inhibitor_bad += CountNan(d, i);
+      hn::StoreU(ClampTo(d, a, 0.0, kChemicalMax), d, activator);
+      hn::StoreU(ClampTo(d, i, 0.0, kChemicalMax), d, inhibitor);
+    } else {
+      counts->activator_bad += CountNotFinite(d, a);
+      counts->inhibitor_bad += CountNotFinite(d, i);
+    }
   }
   if (!p.quantum_jitter) v = ClampField(d, v, counts);
   hn::StoreU(v, d, field);
 }
 
-template <typename T>
-void Settle(const KernelParams& p, size_t width, T* field, T* activator, T* inhibitor,
-            StepCounts* counts) {
+template <bool kClamped, typename T>
+void SettleCells(const KernelParams& p, size_t width, T* field, T* activator, T* inhibitor,
+                 StepCounts* counts) {
   const hn::ScalableTag<T> widest;
   StepCounts local = *counts;
   size_t j = 0;
   for (; j + hn::Lanes(widest) <= width; j += hn::Lanes(widest)) {
-    SettleVector(widest, p, field + j, activator + j, inhibitor + j, &local);
+    SettleVector<kClamped>(widest, p, field + j, activator + j, inhibitor + j, &local);
   }
   for (; j < width; ++j) {
-    SettleVector(hn::CappedTag<T, 1>(), p, field + j, activator + j, inhibitor + j, &local);
+    SettleVector<kClamped>(hn::CappedTag<T, 1>(), p, field + j, activator + j, inhibitor + j,
+                           &local);
   }
   *counts = local;
+}
+
+template <typename T>
+void Settle(const KernelParams& p, size_t width, T* field, T* activator, T* inhibitor,
+            StepCounts* counts) {
+  if (std::holds_alternative<Mfn>(p.kinetics)) {
+    SettleCells<true>(p, width, field, activator, inhibitor, counts);
+  } else {
+    SettleCells<false>(p, width, field, activator, inhibitor, counts);
+  }
 }
 
 template <class D>

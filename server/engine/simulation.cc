@@ -43,16 +43,21 @@ Expected<void> CheckInitial(const InitialState& initial, int64_t grid_size) {
   return CheckInitial("initial_inhibitor", initial.inhibitor, cells, grid_size);
 }
 
+// With a time step and a spacing of 1 the rates are those of the configuration, bit for bit.
 KernelParams ParamsOf(const SimulationConfig& config) {
+  const double diffusion_step = config.time_step / (config.spacing * config.spacing);
+  const Diffusion diffusion = DiffusionOf(config);
   KernelParams params;
   params.boundary = config.boundary;
   params.alpha = config.alpha;
   params.turing_enabled = config.turing_enabled;
   params.turing_threshold = config.turing_threshold;
-  params.d_activator = config.d_activator;
-  params.d_inhibitor = config.d_inhibitor;
-  params.r_activator = config.r_activator;
-  params.r_inhibitor = config.r_inhibitor;
+  params.d_activator = diffusion.activator * diffusion_step;
+  params.d_inhibitor = diffusion.inhibitor * diffusion_step;
+  params.r_activator = config.r_activator * config.time_step;
+  params.r_inhibitor = config.r_inhibitor * config.time_step;
+  params.kinetics = config.kinetics;
+  params.time_step = config.time_step;
   params.quantum_jitter = config.quantum_jitter;
   params.jitter_sd = std::sqrt(config.jitter_var);
   return params;
@@ -144,16 +149,26 @@ Expected<void> Simulation::StepWith(FeatureAccumulator* features) {
   return {};
 }
 
-// Spikes do not depend on the state, so they can be drawn in advance. No step can fail: a NaN needs
-// parameters with which the grid takes its steps one by one.
+// Spikes do not depend on the state, so they can be drawn in advance. If one of the steps fails,
+// all are taken back, to be done one by one until it is met. (With Mfn none can: a NaN needs
+// parameters with which the grid takes its steps one by one anyway.)
 int64_t Simulation::StepMany(int64_t steps) {
   if (!ready_ || failure_) return 0;
   const size_t at_once = std::min(grid_.StepsAtOnce(params_, threads_), static_cast<size_t>(steps));
   if (at_once < 2) return 0;
   if (!team_ || team_->members() != threads_) team_.emplace(threads_);
+  const Generator generator = generator_;
+  const Counters counters = counters_;
   Spikes spikes;
   for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
-  Count(grid_.StepMany(params_, at_once, spikes, *team_));
+  const StepCounts counts = grid_.StepMany(params_, at_once, spikes, *team_);
+  if (config_.check_stability && !counts.Finite()) {
+    grid_.UndoMany(spikes);
+    generator_ = generator;
+    counters_ = counters;
+    return 0;
+  }
+  Count(counts);
   counters_.steps_computed += static_cast<int64_t>(at_once);
   return static_cast<int64_t>(at_once);
 }
@@ -171,9 +186,9 @@ void Simulation::Count(const StepCounts& counts) {
 }
 
 void Simulation::CheckStability(const StepCounts& counts) {
-  const std::pair<const char*, int64_t> fields[] = {{"field", counts.field_nan},
-                                                    {"activator", counts.activator_nan},
-                                                    {"inhibitor", counts.inhibitor_nan}};
+  const std::pair<const char*, int64_t> fields[] = {{"field", counts.field_bad},
+                                                    {"activator", counts.activator_bad},
+                                                    {"inhibitor", counts.inhibitor_bad}};
   for (const auto& [name, count] : fields) {
     if (count == 0) continue;
     Error error;
@@ -181,7 +196,8 @@ void Simulation::CheckStability(const StepCounts& counts) {
     error.field = name;
     error.step = counters_.steps_computed;
     error.count = count;
-    error.message = std::string(name) + " has " + std::to_string(count) + " NaN cells after step " +
+    error.message = std::string(name) + " has " + std::to_string(count) +
+                    " cells that are not finite after step " +
                     std::to_string(counters_.steps_computed);
     failure_ = std::move(error);
     return;

@@ -337,6 +337,7 @@ class Stepper<T>::TileRun {
 template <typename T>
 StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const Spikes& spikes,
                                 Team& team) {
+  if (spikes[0]) unspiked_ = now_.field[spikes[0]->row * n_ + spikes[0]->column];
   AddSpike(spikes[0]);
   const size_t width = Wide() ? kTileColumns + 2 * kColumnHalo : n_;
   const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, width);
@@ -361,6 +362,12 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
     std::swap(now_.inhibitor, next_.inhibitor);
   }
   return counts;
+}
+
+template <typename T>
+void Stepper<T>::UndoMany(const Spikes& spikes) {
+  std::swap(now_, next_);
+  if (spikes[0]) now_.field[spikes[0]->row * n_ + spikes[0]->column] = unspiked_;
 }
 
 template class Stepper<double>;

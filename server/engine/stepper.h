@@ -57,6 +57,10 @@ class Stepper {
   // `steps` steps, at most StepsAtOnce for team.members() threads.
   StepCounts StepMany(const KernelParams& params, size_t steps, const Spikes& spikes, Team& team);
 
+  // Goes back to the state before the last StepMany, if nothing has been done since; `spikes` are
+  // those given to it. Only with turing_enabled.
+  void UndoMany(const Spikes& spikes);
+
  private:
   struct Fields {
     T* field = nullptr;
@@ -78,6 +82,7 @@ class Stepper {
 
   size_t n_ = 0;
   Fields now_, next_;
+  T unspiked_{};  // the cell of the last StepMany's first spike before it
   AlignedVector<T> memory_;
   AlignedVector<double> noise_;
   std::vector<AlignedVector<T>> scratch_;  // one for each thread that works on tiles

@@ -2,33 +2,18 @@
 // the same bits as the best one for everything that runs in vectors.
 
 #include <gtest/gtest.h>
-#include <hwy/targets.h>
 
 #include <cmath>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "server/engine/golden_test_util.h"
 #include "server/engine/run.h"
 #include "server/engine/sum.h"
+#include "server/engine/targets_test_util.h"
 
 namespace mfn::engine {
 namespace {
-
-// Runs `check` with each supported target alone.
-void ForEachTarget(const std::function<void()>& check) {
-  for (int64_t rest = hwy::SupportedTargets(); rest != 0; rest &= rest - 1) {
-    const int64_t target = rest & -rest;
-    SCOPED_TRACE(hwy::TargetName(target));
-    hwy::SetSupportedTargetsForTest(target);
-    hwy::GetChosenTarget().Update(target);
-    check();
-    if (testing::Test::HasFatalFailure()) break;
-  }
-  hwy::SetSupportedTargetsForTest(0);
-  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-}
 
 std::vector<double> EverythingOf(const SimulationConfig& config) {
   RunOptions options;
