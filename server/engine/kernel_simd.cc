@@ -22,34 +22,24 @@ HWY_BEFORE_NAMESPACE();
 namespace mfn::engine {
 namespace HWY_NAMESPACE {
 
-// The values beyond the ends of each row of a block.
-template <typename T>
+// Where the values beyond the ends of a row are, counted from its first cell: the same for every
+// row of a block.
+template <class D>
 struct Ends {
-  T before[kBlockRows];
-  T after[kBlockRows];
+  using T = hn::TFromD<D>;
+  ptrdiff_t before;
+  ptrdiff_t after;
+  hn::Vec<D> keep;  // all bits, or none if the values are zero
 
-  Ends(const RowBlock<T>& block, const T* const* rows) {
-    for (size_t r = 0; r < block.rows; ++r) {
-      const T* mid = rows[r + 1];
-      const size_t last = block.width - 1;
-      switch (block.ends) {
-        case RowEnds::kWrap:
-          before[r] = mid[last];
-          after[r] = mid[0];
-          break;
-        case RowEnds::kOwn:
-          before[r] = mid[0];
-          after[r] = mid[last];
-          break;
-        case RowEnds::kZero:
-          before[r] = after[r] = T{0};
-          break;
-        case RowEnds::kMemory:
-          before[r] = mid[-1];
-          after[r] = mid[block.width];
-          break;
-      }
-    }
+  Ends(D d, const RowBlock<T>& block) : keep(hn::Zero(d)) {
+    const ptrdiff_t last = static_cast<ptrdiff_t>(block.width) - 1;
+    const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
+    before = block.ends == RowEnds::kWrap ? last : block.ends == RowEnds::kMemory ? -1 : 0;
+    after = block.ends == RowEnds::kWrap     ? lanes - 1 - last
+            : block.ends == RowEnds::kMemory ? lanes
+                                             : lanes - 1;
+    const hn::RebindToSigned<D> bits;
+    if (block.ends != RowEnds::kZero) keep = hn::BitCast(d, hn::Set(bits, -1));
   }
 };
 
@@ -64,27 +54,31 @@ struct Patch {
 // reference adds right first: `side` is where the first of the two is, -1 or 1. 4 * c is exact, so
 // the fused form rounds as the separate one does.
 template <bool kFirst, bool kLast, size_t kRows, class D, typename T = hn::TFromD<D>>
-HWY_INLINE void Load(D d, const T* const* rows, const Ends<T>& ends, size_t row, size_t j,
+HWY_INLINE void Load(D d, const T* const* rows, ptrdiff_t array, const Ends<D>& ends,
                      ptrdiff_t side, Patch<D, kRows>* patch) {
-  const auto up = hn::LoadU(d, rows[0] + j);
-  const auto down = hn::LoadU(d, rows[kRows + 1] + j);
-  for (size_t r = 0; r < kRows; ++r) patch->mid[r] = hn::LoadU(d, rows[r + 1] + j);
+  const auto up = hn::LoadU(d, rows[0] + array);
+  const auto down = hn::LoadU(d, rows[kRows + 1] + array);
+  for (size_t r = 0; r < kRows; ++r) patch->mid[r] = hn::LoadU(d, rows[r + 1] + array);
   for (size_t r = 0; r < kRows; ++r) {
-    const T* at = rows[r + 1] + j;
-    auto one = hn::LoadU(d, at + side);
-    auto other = hn::LoadU(d, at - side);
-    if constexpr (kFirst) {
-      auto& left = side < 0 ? one : other;
-      left = hn::IfThenElse(hn::FirstN(d, 1), hn::Set(d, ends.before[row + r]), left);
-    }
-    if constexpr (kLast) {
-      auto& right = side < 0 ? other : one;
-      right =
-          hn::IfThenElse(hn::FirstN(d, hn::Lanes(d) - 1), right, hn::Set(d, ends.after[row + r]));
-    }
     const auto above = r == 0 ? up : patch->mid[r - 1];
     const auto below = r + 1 == kRows ? down : patch->mid[r + 1];
-    const auto sum = hn::Add(hn::Add(hn::Add(above, below), one), other);
+    auto sum = hn::Add(above, below);
+    const T* at = rows[r + 1] + array;
+    if constexpr (kFirst || kLast) {
+      auto left = hn::LoadU(d, at - 1);
+      auto right = hn::LoadU(d, at + 1);
+      if constexpr (kFirst) {
+        const auto value = hn::And(ends.keep, hn::Set(d, at[ends.before]));
+        left = hn::IfThenElse(hn::FirstN(d, 1), value, left);
+      }
+      if constexpr (kLast) {
+        const auto value = hn::And(ends.keep, hn::Set(d, at[ends.after]));
+        right = hn::IfThenElse(hn::FirstN(d, hn::Lanes(d) - 1), right, value);
+      }
+      sum = side < 0 ? hn::Add(hn::Add(sum, left), right) : hn::Add(hn::Add(sum, right), left);
+    } else {
+      sum = hn::Add(hn::Add(sum, hn::LoadU(d, at + side)), hn::LoadU(d, at - side));
+    }
     patch->laplacian[r] = hn::NegMulAdd(hn::Set(d, static_cast<T>(4)), patch->mid[r], sum);
   }
 }
@@ -138,9 +132,7 @@ template <class D, class Kinetics>
 struct Work {
   using T = hn::TFromD<D>;
   const RowBlock<T>& block;
-  Ends<T> field_ends;
-  Ends<T> activator_ends;
-  Ends<T> inhibitor_ends;
+  Ends<D> ends;
   ptrdiff_t side;
   hn::Vec<D> alpha, d_activator, d_inhibitor;
   typename Kinetics::template Rates<D> rates;
@@ -149,12 +141,8 @@ struct Work {
 template <class Kinetics, class D>
 Work<D, Kinetics> MakeWork(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block) {
   using T = hn::TFromD<D>;
-  const T* const* a = Kinetics::kChemistry ? block.activator : block.field;
-  const T* const* i = Kinetics::kChemistry ? block.inhibitor : block.field;
   return {block,
-          Ends<T>(block, block.field),
-          Ends<T>(block, a),
-          Ends<T>(block, i),
+          Ends<D>(d, block),
           p.boundary == Boundary::kDirichlet ? 1 : -1,
           hn::Set(d, static_cast<T>(p.alpha)),
           hn::Set(d, static_cast<T>(p.d_activator)),
@@ -162,22 +150,35 @@ Work<D, Kinetics> MakeWork(D d, const KernelParams& p, const RowBlock<hn::TFromD
           typename Kinetics::template Rates<D>(d, p)};
 }
 
-// New values of one vector in kRows rows from `row` on.
-template <class Kinetics, bool kFirst, bool kLast, size_t kRows, class D>
-HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, size_t row, size_t j, Seen<D>* seen) {
+// One vector's place in some rows of the field, old and new.
+template <typename T, size_t kRows>
+struct Cursor {
+  const T* from[kRows + 2];
+  T* to[kRows];
+
+  HWY_INLINE void Advance(ptrdiff_t cells) {
+    for (const T*& row : from) row += cells;
+    for (T*& row : to) row += cells;
+  }
+};
+
+// New values of one vector in kRows rows.
+template <class Kinetics, bool kFirst, bool kLast, size_t kRows, class D, typename T>
+HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRows>& at,
+                           Seen<D>* seen) {
   const auto& b = w.block;
   Patch<D, kRows> field;
-  Load<kFirst, kLast>(d, b.field + row, w.field_ends, row, j, w.side, &field);
+  Load<kFirst, kLast>(d, at.from, 0, w.ends, w.side, &field);
   for (size_t r = 0; r < kRows; ++r) {
     const auto v = hn::Add(field.mid[r], hn::Mul(w.alpha, field.laplacian[r]));
     seen->field_min = hn::Min(seen->field_min, v);
     seen->field_max = hn::Max(seen->field_max, v);
-    hn::StoreU(v, d, b.next_field[row + r] + j);
+    hn::StoreU(v, d, at.to[r]);
   }
   if constexpr (Kinetics::kChemistry) {
     Patch<D, kRows> activator, inhibitor;
-    Load<kFirst, kLast>(d, b.activator + row, w.activator_ends, row, j, w.side, &activator);
-    Load<kFirst, kLast>(d, b.inhibitor + row, w.inhibitor_ends, row, j, w.side, &inhibitor);
+    Load<kFirst, kLast>(d, at.from, b.activator, w.ends, w.side, &activator);
+    Load<kFirst, kLast>(d, at.from, b.inhibitor, w.ends, w.side, &inhibitor);
     for (size_t r = 0; r < kRows; ++r) {
       const auto old_a = activator.mid[r];
       const auto old_i = inhibitor.mid[r];
@@ -194,8 +195,8 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, size_t row, size_t j
         seen->bits = hn::Or(seen->bits, hn::Sub(both, both));
         seen->chemical_max = hn::Max(seen->chemical_max, a);
       }
-      hn::StoreU(a, d, b.next_activator[row + r] + j);
-      hn::StoreU(i, d, b.next_inhibitor[row + r] + j);
+      hn::StoreU(a, d, at.to[r] + b.next_activator);
+      hn::StoreU(i, d, at.to[r] + b.next_inhibitor);
     }
   }
 }
@@ -204,16 +205,22 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, size_t row, size_t j
 // writes the same values once more.
 template <class Kinetics, size_t kRows, class D>
 HWY_INLINE void StepSomeRows(D d, const Work<D, Kinetics>& w, size_t row, Seen<D>* seen) {
-  const size_t lanes = hn::Lanes(d);
-  const size_t width = w.block.width;
-  if (width == lanes) return StepVector<Kinetics, true, true, kRows>(d, w, row, 0, seen);
-  StepVector<Kinetics, true, false, kRows>(d, w, row, 0, seen);
+  const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
+  const ptrdiff_t width = static_cast<ptrdiff_t>(w.block.width);
+  Cursor<hn::TFromD<D>, kRows> at;
+  for (size_t r = 0; r < kRows + 2; ++r) at.from[r] = w.block.field[row + r];
+  for (size_t r = 0; r < kRows; ++r) at.to[r] = w.block.next_field[row + r];
+  if (width == lanes) return StepVector<Kinetics, true, true, kRows>(d, w, at, seen);
+  StepVector<Kinetics, true, false, kRows>(d, w, at, seen);
   Seen<D> inner = *seen;  // in registers
-  for (size_t j = lanes; j + lanes < width; j += lanes) {
-    StepVector<Kinetics, false, false, kRows>(d, w, row, j, &inner);
+  ptrdiff_t j = lanes;
+  for (; j + lanes < width; j += lanes) {
+    at.Advance(lanes);
+    StepVector<Kinetics, false, false, kRows>(d, w, at, &inner);
   }
   *seen = inner;
-  StepVector<Kinetics, false, true, kRows>(d, w, row, width - lanes, seen);
+  at.Advance(width - j);
+  StepVector<Kinetics, false, true, kRows>(d, w, at, seen);
 }
 
 template <class Kinetics, class D>

@@ -26,19 +26,24 @@ inline constexpr size_t kBlockRows = 8;
 
 // Some rows next to each other, of both states. T is double or float. Reads may touch one value
 // before and after each row of the old state; nothing is done with it unless ends is kMemory.
+//
+// The three arrays of a state lie at fixed distances in one piece of memory, so that a row of the
+// field says where those of the chemistry are.
 template <typename T>
 struct RowBlock {
   size_t rows = 0;   // [1, kBlockRows]
   size_t width = 0;  // cells of a row, at least 1
   RowEnds ends = RowEnds::kWrap;
+  // From a cell of the field to the activator's and the inhibitor's, in values. Without
+  // turing_enabled the chemistry is not looked at.
+  ptrdiff_t activator = 0;
+  ptrdiff_t inhibitor = 0;
+  ptrdiff_t next_activator = 0;
+  ptrdiff_t next_inhibitor = 0;
   // Old state: row k is at k + 1, the rows above and below at 0 and rows + 1. New state: row k at
-  // k; it must not overlap the old one. Without turing_enabled the chemistry is not looked at.
+  // k; it must not overlap the old one.
   const T* field[kBlockRows + 2];
-  const T* activator[kBlockRows + 2];
-  const T* inhibitor[kBlockRows + 2];
   T* next_field[kBlockRows];
-  T* next_activator[kBlockRows];
-  T* next_inhibitor[kBlockRows];
 };
 
 // Diffusion and chemistry. True if no new value needs threshold or clamp (of the field: unless

@@ -16,8 +16,10 @@ constexpr size_t kCachedSide = 160;
 constexpr size_t kLongRow = 1024;
 constexpr size_t kTileColumns = 512;
 constexpr size_t kColumnHalo = kMaxStepsAtOnce;
-// What the rows between first and last step of a tile may take of a core's cache.
-constexpr size_t kScratchBytes = size_t{5} << 18;
+// Rows that a level of a tile advances at a time (measured), and rows that it keeps: those, and the
+// last two before them.
+constexpr size_t kPace = 4;
+constexpr size_t kKeep = kPace + 2;
 
 bool IsFinite(const KernelParams& p) {
   return std::isfinite(p.alpha + p.d_activator + p.d_inhibitor + p.r_activator + p.r_inhibitor +
@@ -28,20 +30,22 @@ size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * u
 
 }  // namespace
 
-// The arrays begin at different offsets within a page: a processor takes a load for dependent on an
+// Behind each array is a row of zeros, for the boundary that wants one. The arrays begin at
+// different offsets within a page: a processor takes a load for dependent on an
 // earlier store when their addresses agree in the last twelve bits.
 template <typename T>
 void Stepper<T>::Resize(size_t n) {
   constexpr size_t kLine = kCacheLine / sizeof(T);
   constexpr size_t kPage = 4096 / sizeof(T);
   constexpr size_t kStagger = 11 * kLine;
-  const size_t stride = RoundUp(n * n + 2 * kLine, kPage) + kStagger;
+  const size_t stride = RoundUp(n * n + n + 2 * kLine, kPage) + kStagger;
   memory_.resize(6 * stride);
   noise_.resize(kBlockRows * n);
   T* at = memory_.data() + kLine;
   for (T** array : {&now_.field, &now_.activator, &now_.inhibitor, &next_.field, &next_.activator,
                     &next_.inhibitor}) {
     *array = at;
+    std::fill_n(at + n * n, n, T{0});
     at += stride;
   }
   n_ = n;
@@ -55,8 +59,6 @@ void Stepper<T>::AddSpike(const std::optional<Spike>& spike) {
 // A row of the grid or, beyond it, what the boundary says.
 template <typename T>
 const T* Stepper<T>::RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const {
-  // Covers every grid that has such a boundary.
-  static constexpr std::array<T, kMaxGridSize + 2> kZeros{};
   const ptrdiff_t n = static_cast<ptrdiff_t>(n_);
   if (row >= 0 && row < n) return array + row * n;
   switch (params.boundary) {
@@ -67,7 +69,7 @@ const T* Stepper<T>::RowOf(const T* array, const KernelParams& params, ptrdiff_t
     case Boundary::kDirichlet:
       break;
   }
-  return kZeros.data() + 1;
+  return array + n * n;
 }
 
 RowEnds EndsOf(Boundary boundary) {
@@ -91,15 +93,12 @@ void Stepper<T>::FillBlock(const KernelParams& params, size_t first, size_t end,
   for (size_t k = 0; k < block->rows + 2; ++k) {
     const ptrdiff_t row = static_cast<ptrdiff_t>(first + k) - 1;
     block->field[k] = RowOf(now_.field, params, row);
-    block->activator[k] = RowOf(now_.activator, params, row);
-    block->inhibitor[k] = RowOf(now_.inhibitor, params, row);
   }
-  for (size_t k = 0; k < block->rows; ++k) {
-    const size_t at = (first + k) * n_;
-    block->next_field[k] = next_.field + at;
-    block->next_activator[k] = next_.activator + at;
-    block->next_inhibitor[k] = next_.inhibitor + at;
-  }
+  for (size_t k = 0; k < block->rows; ++k) block->next_field[k] = next_.field + (first + k) * n_;
+  block->activator = now_.activator - now_.field;
+  block->inhibitor = now_.inhibitor - now_.field;
+  block->next_activator = next_.activator - next_.field;
+  block->next_inhibitor = next_.inhibitor - next_.field;
 }
 
 template <typename T>
@@ -130,11 +129,7 @@ StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spik
       }
     }
   }
-  std::swap(now_.field, next_.field);
-  if (params.turing_enabled) {
-    std::swap(now_.activator, next_.activator);
-    std::swap(now_.inhibitor, next_.inhibitor);
-  }
+  SwapStates(params);
   return counts;
 }
 
@@ -159,6 +154,36 @@ typename Stepper<T>::Tile Stepper<T>::TileAt(size_t k, size_t tiles) const {
   return {n_ * row / down, n_ * (row + 1) / down, column, std::min(column + kTileColumns, n_)};
 }
 
+// A row is written a step or more behind those that still need it, and whole rows have no
+// neighbours but above and below.
+template <typename T>
+bool Stepper<T>::InPlace(const KernelParams& params, size_t steps) const {
+  return !Wide() && steps >= 2 && std::holds_alternative<Mfn>(params.kinetics);
+}
+
+// Puts the rows around the borders of tiles aside, in the other state.
+template <typename T>
+void Stepper<T>::KeepBorders(const KernelParams& params, size_t steps, size_t tiles) {
+  for (size_t k = 0; k < tiles; ++k) {
+    const size_t border = TileAt(k, tiles).row;
+    for (size_t r = 0; r < 2 * steps; ++r) {
+      const size_t at = (border + n_ - steps + r) % n_ * n_;
+      std::copy_n(now_.field + at, n_, next_.field + at);
+      if (!params.turing_enabled) continue;
+      std::copy_n(now_.activator + at, n_, next_.activator + at);
+      std::copy_n(now_.inhibitor + at, n_, next_.inhibitor + at);
+    }
+  }
+}
+
+template <typename T>
+void Stepper<T>::SwapStates(const KernelParams& params) {
+  std::swap(now_.field, next_.field);
+  if (!params.turing_enabled) return;
+  std::swap(now_.activator, next_.activator);
+  std::swap(now_.inhibitor, next_.inhibitor);
+}
+
 template <typename T>
 size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const {
   if (params.boundary != Boundary::kPeriodic || params.quantum_jitter || !IsFinite(params)) {
@@ -167,8 +192,7 @@ size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const
   const bool cached = n_ * sizeof(T) <= kCachedSide * sizeof(double);
   if (cached || n_ / threads < 4 * kMaxStepsAtOnce) return 1;
   // Measured: more steps cost more halo, fewer read the grid more often.
-  if (n_ >= 1024) return kMaxStepsAtOnce;
-  return n_ < 512 ? 6 : 12;
+  return Wide() ? kMaxStepsAtOnce : 8;
 }
 
 // One tile, several steps ahead. Level s holds rows of the state after s steps; level 0 is the grid
@@ -186,17 +210,14 @@ class Stepper<T>::TileRun {
         spikes_(spikes),
         tile_(tile),
         halo_(grid.Wide() ? kColumnHalo : 0),
+        in_place_(grid.InPlace(params, steps)),
         width_(tile.column_end - tile.column + 2 * halo_),
         pitch_(RoundUp(width_ + 2 * kLine, kLine)),
-        scratch_(scratch->data()) {
-    const size_t row_bytes = 3 * steps_ * pitch_ * sizeof(T);
-    pace_ = std::clamp(scratch->size() * sizeof(T) / row_bytes, size_t{4}, kBlockRows + 2) - 2;
-    pace_ -= pace_ % 2;
-  }
+        scratch_(scratch->data()) {}
 
   static size_t ScratchSize(size_t steps, size_t width) {
     const size_t pitch = RoundUp(width + 2 * kLine, kLine);
-    return std::max(kScratchBytes / sizeof(T), 3 * steps * pitch * 4);
+    return 3 * steps * pitch * kKeep;
   }
 
   StepCounts Run() {
@@ -205,7 +226,7 @@ class Stepper<T>::TileRun {
     if (first_level == 1) done_[0] = EndRow(0);
     while (done_[steps_] < EndRow(steps_)) {
       for (size_t s = first_level; s <= steps_; ++s) {
-        ptrdiff_t target = std::min(done_[s] + static_cast<ptrdiff_t>(pace_), EndRow(s));
+        ptrdiff_t target = std::min(done_[s] + static_cast<ptrdiff_t>(kPace), EndRow(s));
         if (s > 0) target = std::min(target, done_[s - 1] - 1);
         if (target > done_[s]) AdvanceLevel(s, target);
       }
@@ -228,15 +249,13 @@ class Stepper<T>::TileRun {
     return static_cast<size_t>(row < 0 ? row + n : row >= n ? row - n : row);
   }
 
-  T* ScratchRow(size_t species, size_t s, ptrdiff_t row) const {
-    const size_t keep = pace_ + 2;
-    const size_t index = static_cast<size_t>(row + static_cast<ptrdiff_t>(steps_)) % keep;
-    return scratch_ + ((s * 3 + species) * keep + index) * pitch_ + kLine;
+  // Where level s keeps a row, counted from the level's first cell.
+  size_t Kept(ptrdiff_t row) const {
+    return static_cast<size_t>(row + static_cast<ptrdiff_t>(steps_)) % kKeep * pitch_;
   }
-
-  const T* OldRow(size_t species, const T* array, size_t s, ptrdiff_t row) const {
-    if (s == 0 && halo_ == 0) return array + Wrapped(row) * grid_.n_;
-    return ScratchRow(species, s == 0 ? 0 : s, row);
+  size_t NextKept(size_t at) const { return at + pitch_ == kKeep * pitch_ ? 0 : at + pitch_; }
+  T* Level(size_t s, size_t species) const {
+    return scratch_ + (s * 3 + species) * kKeep * pitch_ + kLine;
   }
 
   void AdvanceLevel(size_t s, ptrdiff_t target) {
@@ -255,7 +274,7 @@ class Stepper<T>::TileRun {
     const T* arrays[] = {grid_.now_.field, grid_.now_.activator, grid_.now_.inhibitor};
     for (size_t species = 0; species < (params_.turing_enabled ? 3 : 1); ++species) {
       const T* from = arrays[species] + Wrapped(row) * n;
-      T* to = ScratchRow(species, 0, row);
+      T* to = Level(0, species) + Kept(row);
       size_t column = (tile_.column + n - halo_) % n;
       for (size_t k = 0; k < width_;) {
         const size_t take = std::min(width_ - k, n - column);
@@ -268,7 +287,7 @@ class Stepper<T>::TileRun {
 
   void AddSpike(size_t s, ptrdiff_t row) const {
     if (!spikes_[s] || spikes_[s]->row != Wrapped(row)) return;
-    T* cells = ScratchRow(0, s, row);
+    T* cells = Level(s, 0) + Kept(row);
     const size_t n = grid_.n_;
     // Where the tile's first cell with its halo stands; a narrow grid can come round twice.
     const size_t start = (tile_.column + n - halo_) % n;
@@ -285,20 +304,51 @@ class Stepper<T>::TileRun {
     block.rows = static_cast<size_t>(target - done_[s]);
     block.width = width_ - 2 * skip;
     block.ends = halo_ == 0 ? RowEnds::kWrap : last ? RowEnds::kMemory : RowEnds::kOwn;
-    for (size_t k = 0; k < block.rows + 2; ++k) {
-      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k) - 1;
-      block.field[k] = OldRow(0, grid_.now_.field, s - 1, row) + skip;
-      block.activator[k] = OldRow(1, grid_.now_.activator, s - 1, row) + skip;
-      block.inhibitor[k] = OldRow(2, grid_.now_.inhibitor, s - 1, row) + skip;
+    const bool from_grid = s == 1 && halo_ == 0;
+    if (from_grid) {
+      FillFromGrid(&block);
+    } else {
+      FillFromLevel(s - 1, skip, &block);
     }
-    for (size_t k = 0; k < block.rows; ++k) {
-      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k);
-      const size_t at = last ? static_cast<size_t>(row) * grid_.n_ + tile_.column : 0;
-      block.next_field[k] = last ? grid_.next_.field + at : ScratchRow(0, s, row);
-      block.next_activator[k] = last ? grid_.next_.activator + at : ScratchRow(1, s, row);
-      block.next_inhibitor[k] = last ? grid_.next_.inhibitor + at : ScratchRow(2, s, row);
-    }
+    FillNew(s, last, &block);
     if (!StepRows(params_, block)) Settle(s, block, last ? 0 : halo_);
+  }
+
+  Fields LevelFields(size_t s) const { return {Level(s, 0), Level(s, 1), Level(s, 2)}; }
+
+  // Rows of the tile itself are where they were until its last level comes by, a step or more
+  // behind the first; those around it, which its neighbours may have replaced, have been put aside.
+  void FillFromGrid(RowBlock<T>* block) const {
+    const Fields& now = grid_.now_;
+    for (size_t k = 0; k < block->rows + 2; ++k) {
+      const ptrdiff_t row = done_[1] - 1 + static_cast<ptrdiff_t>(k);
+      const bool own = !in_place_ || (row >= static_cast<ptrdiff_t>(tile_.row) &&
+                                      row < static_cast<ptrdiff_t>(tile_.row_end));
+      block->field[k] = (own ? now.field : grid_.next_.field) + Wrapped(row) * grid_.n_;
+    }
+    block->activator = now.activator - now.field;
+    block->inhibitor = now.inhibitor - now.field;
+  }
+
+  void FillFromLevel(size_t s, size_t skip, RowBlock<T>* block) const {
+    const Fields from = LevelFields(s);
+    size_t kept = Kept(done_[s + 1] - 1);
+    for (size_t k = 0; k < block->rows + 2; ++k, kept = NextKept(kept)) {
+      block->field[k] = from.field + kept + skip;
+    }
+    block->activator = from.activator - from.field;
+    block->inhibitor = from.inhibitor - from.field;
+  }
+
+  void FillNew(size_t s, bool last, RowBlock<T>* block) const {
+    const Fields to = !last ? LevelFields(s) : in_place_ ? grid_.now_ : grid_.next_;
+    const size_t n = grid_.n_;
+    size_t at = last ? static_cast<size_t>(done_[s]) * n + tile_.column : Kept(done_[s]);
+    for (size_t k = 0; k < block->rows; ++k, at = last ? at + n : NextKept(at)) {
+      block->next_field[k] = to.field + at;
+    }
+    block->next_activator = to.activator - to.field;
+    block->next_inhibitor = to.inhibitor - to.field;
   }
 
   // Counts the tile's own cells only: its halo is counted by its neighbours.
@@ -316,8 +366,8 @@ class Stepper<T>::TileRun {
   }
 
   void SettlePart(const RowBlock<T>& b, size_t k, size_t column, size_t width, StepCounts* counts) {
-    SettleRow(params_, width, b.next_field[k] + column, b.next_activator[k] + column,
-              b.next_inhibitor[k] + column, counts);
+    T* at = b.next_field[k] + column;
+    SettleRow(params_, width, at, at + b.next_activator, at + b.next_inhibitor, counts);
   }
 
   const Stepper& grid_;
@@ -326,10 +376,10 @@ class Stepper<T>::TileRun {
   const Spikes& spikes_;
   const Tile tile_;
   const size_t halo_;
+  const bool in_place_;
   const size_t width_;  // of a row with its halo
   const size_t pitch_;  // of rows in scratch
   T* const scratch_;
-  size_t pace_ = 0;
   ptrdiff_t done_[kMaxStepsAtOnce + 1] = {};  // rows of each level before this one are there
   StepCounts counts_;
 };
@@ -343,6 +393,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
   const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, width);
   scratch_.resize(std::max(scratch_.size(), team.members()));
   const size_t tiles = Tiles(team.members());
+  if (InPlace(params, steps)) KeepBorders(params, steps, tiles);
   std::atomic<size_t> next_tile{0};
   std::mutex mutex;
   StepCounts counts;
@@ -356,11 +407,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
       counts += more;
     }
   });
-  std::swap(now_.field, next_.field);
-  if (params.turing_enabled) {
-    std::swap(now_.activator, next_.activator);
-    std::swap(now_.inhibitor, next_.inhibitor);
-  }
+  if (!InPlace(params, steps)) SwapStates(params);
   return counts;
 }
 
