@@ -24,6 +24,14 @@ enum class Boundary {
 std::string_view BoundaryName(Boundary boundary);  // "periodic", "neumann", "dirichlet"
 Expected<Boundary> ParseBoundary(std::string_view name);
 
+// The arithmetic of a simulation.
+enum class Precision {
+  kExact,  // float64, every bit as the numeric model says
+  // float32: not the model's bits, but the same on every machine, with any number of threads. State
+  // and features are doubles made from the floats.
+  kFast,
+};
+
 inline constexpr int64_t kMinGridSize = 4;
 inline constexpr int64_t kMaxGridSize = 1024;
 
@@ -42,6 +50,7 @@ struct SimulationConfig {
   double r_activator = 0.01;   // [0.001, 0.1]
   double r_inhibitor = 0.02;   // [0.001, 0.1]
   Boundary boundary = Boundary::kPeriodic;
+  Precision precision = Precision::kExact;
   bool check_stability = true;  // look for NaN and infinity after every step
   std::optional<Seed> seed;     // absent: one is drawn, and reported by the run
 

@@ -85,6 +85,20 @@ inline constexpr std::array<std::string_view, kFeatureCount> kFeatureNames = {"D
                                                                               "max_cluster_size",
                                                                               "cluster_size_std"};
 
+// What an accumulator knows of the frames it was given, but for the last frame itself.
+struct FeatureState {
+  int64_t frames = 0;
+  int64_t stable_run = 0;            // steps in a row, up to the last, that were stable
+  std::optional<int64_t> stable_at;  // step
+  double change_sum = 0.0;           // mV, of all changes but the pending ones
+  double change_max = 0.0;           // mV
+  double energy_mean = 0.0;          // mV^2
+  double energy_covariance = 0.0;    // sum of (t - mean t) (E - mean E), mV^2
+  // Changes that no chunk of the sum has taken yet, mV; where a grid's frames are whole half
+  // chunks, the sums of 128 of them each. FeatureAccumulator::PendingOf says how many.
+  std::vector<double> pending;
+};
+
 // Not safe for use by two threads at once. Holds a few arrays of one frame, whatever the number of
 // frames; adding allocates nothing after Reset.
 class FeatureAccumulator {
@@ -116,6 +130,16 @@ class FeatureAccumulator {
   Expected<Features> Finish(std::span<const double> last_frame_v);
 
   int64_t frames() const { return frames_; }
+
+  // To go on later, or elsewhere, as if there had been no interruption. Between frames only.
+  FeatureState State() const;
+  // Reset, then as after the frames that `state` knows, `last_frame_v` the last of them. A state
+  // that cannot be (frames below 0, pending of another size, a number that is not finite or out of
+  // order) is kInvalidArgument on "features".
+  Expected<void> Restore(int64_t grid_size, const FeatureConfig& config, const FeatureState& state,
+                         std::span<const double> last_frame_v);
+  // How many numbers are pending after `frames` frames of a grid.
+  static size_t PendingOf(int64_t grid_size, int64_t frames);
 
  private:
   // The frame that is being added, and the one before.

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -34,6 +35,17 @@ class Generator {
 
   explicit Generator(const Seed& seed);
   explicit Generator(uint64_t seed) : Generator(Seed(seed)) {}
+  // One that goes on where another was; `inc` must be odd.
+  struct State {
+    Uint128 state = 0;
+    Uint128 inc = 1;
+    std::optional<uint32_t> buffered;
+  };
+  explicit Generator(const State& from)
+      : state_(from.state),
+        inc_(from.inc),
+        has_uint32_(from.buffered.has_value()),
+        uinteger_(from.buffered.value_or(0)) {}
 
   uint64_t Next64() {
     state_ = state_ * kMultiplier + inc_;

@@ -25,15 +25,29 @@ std::chrono::nanoseconds Now(const RunOptions& options) {
   return std::chrono::steady_clock::now().time_since_epoch();
 }
 
+// How many steps are left to run.
+int64_t FurtherSteps(const SimulationConfig& config, const RunOptions& options) {
+  return config.steps - (options.initial ? options.initial->counters.steps_computed : 0);
+}
+
+Expected<void> CheckFurther(const SimulationConfig& config, const RunOptions& options) {
+  const int64_t further = FurtherSteps(config, options);
+  if (further >= 1 && further <= config.steps) return {};
+  return InvalidArgument("steps", "steps is " + std::to_string(config.steps) + ", of which " +
+                                      std::to_string(config.steps - further) +
+                                      " have been computed: nothing is left to run");
+}
+
 Expected<void> CheckHistory(const SimulationConfig& config, const RunOptions& options) {
   if (!options.history) return {};
   const int64_t frames = options.max_history_cells / (config.grid_size * config.grid_size);
-  if (config.steps <= frames) return {};
+  const int64_t further = FurtherSteps(config, options);
+  if (further <= frames) return {};
   Error error =
-      Exhausted("history", "a history of " + std::to_string(config.steps) +
+      Exhausted("history", "a history of " + std::to_string(further) +
                                " frames is too large, at most " + std::to_string(frames) +
                                " are kept at grid_size " + std::to_string(config.grid_size));
-  error.value = static_cast<double>(config.steps);
+  error.value = static_cast<double>(further);
   error.max = static_cast<double>(frames);
   return error;
 }
@@ -43,6 +57,7 @@ Expected<void> CopyFeatures(const RunOptions& options, Simulation& simulation, R
   auto features = simulation.features().Finish(simulation.field());
   if (!features.ok()) return features.error();
   result.features = *features;
+  if (options.snapshot) result.feature_state = simulation.features().State();
   return {};
 }
 
@@ -60,31 +75,38 @@ void CopyState(const Simulation& simulation, const RunOptions& options, RunResul
     return std::vector<double>(from.begin(), from.end());
   };
   result.field = copy(simulation.field());
-  if (!options.chemistry) return;
+  if (options.snapshot) result.generator = simulation.generator();
+  if (!options.chemistry && !options.snapshot) return;
   result.activator = copy(simulation.activator());
   result.inhibitor = copy(simulation.inhibitor());
+}
+
+Expected<void> StartFeatures(const SimulationConfig& config, const RunOptions& options,
+                             FeatureAccumulator* features) {
+  if (features == nullptr) return {};
+  if (options.feature_state == nullptr || !options.initial) {
+    return features->Reset(config.grid_size, *options.features);
+  }
+  return features->Restore(config.grid_size, *options.features, *options.feature_state,
+                           options.initial->field);
 }
 
 Expected<RunResult> Execute(const SimulationConfig& config, const RunOptions& options,
                             Simulation& simulation) {
   const std::chrono::nanoseconds start = Now(options);
   RunResult result;
-  FeatureAccumulator* features = nullptr;
-  if (options.features) {
-    features = &simulation.features();
-    if (auto ready = features->Reset(config.grid_size, *options.features); !ready.ok()) {
-      return ready.error();
-    }
-  }
+  FeatureAccumulator* features = options.features ? &simulation.features() : nullptr;
+  if (auto ready = StartFeatures(config, options, features); !ready.ok()) return ready.error();
+  const int64_t steps = FurtherSteps(config, options);
   if (options.history) {
-    result.history.reserve(static_cast<size_t>(config.grid_size * config.grid_size * config.steps));
+    result.history.reserve(static_cast<size_t>(config.grid_size * config.grid_size * steps));
   }
   const auto reset =
       options.initial ? simulation.Reset(config, *options.initial) : simulation.Reset(config);
   if (!reset.ok()) return reset.error();
   simulation.SetThreads(options.threads);
   const StepObserver observer = ObserverOf(options, &result.history);
-  if (auto run = simulation.Run(config.steps, observer, options.cancel, features); !run.ok()) {
+  if (auto run = simulation.Run(steps, observer, options.cancel, features); !run.ok()) {
     return run.error();
   }
   if (auto copied = CopyFeatures(options, simulation, result); !copied.ok()) return copied.error();
@@ -118,6 +140,7 @@ Expected<RunResult> RunSimulation(const SimulationConfig& config, const RunOptio
   if (options.features) {
     if (auto valid = options.features->Validate(); !valid.ok()) return valid.error();
   }
+  if (auto further = CheckFurther(config, options); !further.ok()) return further.error();
   if (auto fits = CheckHistory(config, options); !fits.ok()) return fits.error();
   try {
     if (options.arena != nullptr) return Execute(config, options, *options.arena);

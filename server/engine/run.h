@@ -37,8 +37,13 @@ struct RunOptions {
   bool chemistry = false;
   // Compute the 18 features while stepping, as from the full history.
   std::optional<FeatureConfig> features;
-  // Start from this instead of a drawn state.
+  // Start from this instead of a drawn state. After initial->counters.steps_computed steps only the
+  // rest of the configuration's steps is run; at least one must be left.
   std::optional<InitialState> initial;
+  // What the features had gathered when that state was taken; borrowed. For a run with features.
+  const FeatureState* feature_state = nullptr;
+  // Keep what a later run needs to go on from the end: chemistry, generator, feature state.
+  bool snapshot = false;
   StepObserver observer;
   CancelCheck cancel;
   // A simulation whose memory is used again; it holds the final state afterwards. Borrowed, may be
@@ -55,11 +60,13 @@ struct RunResult {
   Seed seed;          // the one in effect, drawn if the configuration had none
   Counters counters;  // counters.steps_computed < steps only if the observer ended the run
   FieldStatistics statistics;
-  std::optional<Features> features;  // of all frames; absent unless asked for
-  std::vector<double> field;         // final V, volt, N x N row-major
-  std::vector<double> activator;     // empty unless asked for
-  std::vector<double> inhibitor;     // empty unless asked for
-  std::vector<double> history;       // steps_computed x N x N, frame-major; empty unless asked for
+  std::optional<Features> features;    // of all frames; absent unless asked for
+  std::vector<double> field;           // final V, volt, N x N row-major
+  std::vector<double> activator;       // empty unless asked for
+  std::vector<double> inhibitor;       // empty unless asked for
+  std::vector<double> history;         // steps run x N x N, frame-major; empty unless asked for
+  std::optional<Generator> generator;  // absent unless a snapshot was asked for
+  std::optional<FeatureState> feature_state;  // the same, and only with features
   std::chrono::nanoseconds elapsed{0};
 };
 

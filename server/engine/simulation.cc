@@ -78,6 +78,14 @@ Expected<std::unique_ptr<Simulation>> Simulation::CreateFrom(const SimulationCon
   return simulation;
 }
 
+std::span<const double> Simulation::Widened::Of(std::span<const float> values) {
+  if (fresh_) return values_;
+  values_.resize(values.size());
+  std::copy(values.begin(), values.end(), values_.begin());
+  fresh_ = true;
+  return values_;
+}
+
 Expected<void> Simulation::Reset(const SimulationConfig& config) { return Start(config, nullptr); }
 
 Expected<void> Simulation::Reset(const SimulationConfig& config, const InitialState& initial) {
@@ -97,15 +105,22 @@ Expected<void> Simulation::Start(const SimulationConfig& config, const InitialSt
   params_ = ParamsOf(config_);
   const bool given_generator = initial != nullptr && initial->generator.has_value();
   generator_ = given_generator ? *initial->generator : Generator(*config_.seed);
+  if (initial != nullptr) counters_ = initial->counters;
   if (auto memory = Allocate(); !memory.ok()) return memory;
-  FillInitial(initial);
+  FillInitial(initial != nullptr ? *initial : InitialState());
   ready_ = true;
   return {};
 }
 
 Expected<void> Simulation::Allocate() {
+  const size_t n = static_cast<size_t>(config_.grid_size);
   try {
-    grid_.Resize(static_cast<size_t>(config_.grid_size));
+    if (fast()) {
+      fast_.Resize(n);
+      for (Widened& wide : wide_) wide.Resize(n * n);
+    } else {
+      grid_.Resize(n);
+    }
   } catch (const std::bad_alloc&) {
     Error error;
     error.kind = ErrorKind::kResourceExhausted;
@@ -116,23 +131,31 @@ Expected<void> Simulation::Allocate() {
   return {};
 }
 
+template <typename Fill>
+void Simulation::Set(std::span<double> exact, std::span<float> floats, Widened& wide,
+                     const Fill& fill) {
+  if (!fast()) return fill(exact);
+  wide.Forget();
+  const std::span<double> doubles = wide.Resize(floats.size());
+  fill(doubles);
+  std::transform(doubles.begin(), doubles.end(), floats.begin(),
+                 [](double v) { return static_cast<float>(v); });
+}
+
 // Draws in the order of section 3.2 what the caller did not give.
-void Simulation::FillInitial(const InitialState* initial) {
-  const InitialState none;
-  const InitialState& given = initial != nullptr ? *initial : none;
-  if (given.field.empty()) {
-    generator_.FillNormal(grid_.field(), kInitialMeanV, kInitialSdV);
-  } else {
-    std::copy(given.field.begin(), given.field.end(), grid_.field().begin());
-  }
-  for (auto [values, array] : {std::pair{given.activator, grid_.activator()},
-                               std::pair{given.inhibitor, grid_.inhibitor()}}) {
-    if (values.empty()) {
-      generator_.FillUniform(array, 0.0, kInitialChemicalMax);
-    } else {
-      std::copy(values.begin(), values.end(), array.begin());
-    }
-  }
+void Simulation::FillInitial(const InitialState& given) {
+  Set(grid_.field(), fast_.field(), wide_[0], [&](std::span<double> v) {
+    if (given.field.empty()) return generator_.FillNormal(v, kInitialMeanV, kInitialSdV);
+    std::copy(given.field.begin(), given.field.end(), v.begin());
+  });
+  const auto chemical = [&](std::span<const double> values) {
+    return [this, values](std::span<double> v) {
+      if (values.empty()) return generator_.FillUniform(v, 0.0, kInitialChemicalMax);
+      std::copy(values.begin(), values.end(), v.begin());
+    };
+  };
+  Set(grid_.activator(), fast_.activator(), wide_[1], chemical(given.activator));
+  Set(grid_.inhibitor(), fast_.inhibitor(), wide_[2], chemical(given.inhibitor));
 }
 
 Expected<void> Simulation::Step() { return StepWith(nullptr); }
@@ -141,7 +164,7 @@ Expected<void> Simulation::StepWith(FeatureAccumulator* features) {
   if (!ready_) return InvalidArgument("", "the simulation has no configuration: Reset it first");
   if (failure_) return *failure_;
   const std::optional<Spike> spike = NextSpike();
-  const StepCounts counts = grid_.Step(params_, spike, generator_, features);
+  const StepCounts counts = TakeStep(spike, features);
   Count(counts);
   if (config_.check_stability) CheckStability(counts);
   ++counters_.steps_computed;
@@ -149,28 +172,43 @@ Expected<void> Simulation::StepWith(FeatureAccumulator* features) {
   return {};
 }
 
+StepCounts Simulation::TakeStep(const std::optional<Spike>& spike, FeatureAccumulator* features) {
+  if (!fast()) return grid_.Step(params_, spike, generator_, features);
+  const StepCounts counts = fast_.Step(params_, spike, generator_, nullptr);
+  for (Widened& wide : wide_) wide.Forget();
+  // Fails for a wrong size only.
+  if (features != nullptr) (void)features->AddFrame(field());
+  return counts;
+}
+
 // Spikes do not depend on the state, so they can be drawn in advance. If one of the steps fails,
 // all are taken back, to be done one by one until it is met. (With Mfn none can: a NaN needs
 // parameters with which the grid takes its steps one by one anyway.)
-int64_t Simulation::StepMany(int64_t steps) {
-  if (!ready_ || failure_) return 0;
-  const size_t at_once = std::min(grid_.StepsAtOnce(params_, threads_), static_cast<size_t>(steps));
+template <typename T>
+int64_t Simulation::StepMany(Stepper<T>& grid, int64_t steps) {
+  const size_t at_once = std::min(grid.StepsAtOnce(params_, threads_), static_cast<size_t>(steps));
   if (at_once < 2) return 0;
   if (!team_ || team_->members() != threads_) team_.emplace(threads_);
   const Generator generator = generator_;
   const Counters counters = counters_;
   Spikes spikes;
   for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
-  const StepCounts counts = grid_.StepMany(params_, at_once, spikes, *team_);
+  const StepCounts counts = grid.StepMany(params_, at_once, spikes, *team_);
   if (config_.check_stability && !counts.Finite()) {
-    grid_.UndoMany(spikes);
+    grid.UndoMany(spikes);
     generator_ = generator;
     counters_ = counters;
     return 0;
   }
   Count(counts);
+  for (Widened& wide : wide_) wide.Forget();
   counters_.steps_computed += static_cast<int64_t>(at_once);
   return static_cast<int64_t>(at_once);
+}
+
+int64_t Simulation::StepMany(int64_t steps) {
+  if (!ready_ || failure_) return 0;
+  return fast() ? StepMany(fast_, steps) : StepMany(grid_, steps);
 }
 
 std::optional<Spike> Simulation::NextSpike() {

@@ -4,12 +4,14 @@
 #ifndef MFN_SERVER_ENGINE_SIMULATION_H_
 #define MFN_SERVER_ENGINE_SIMULATION_H_
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 
+#include "server/engine/aligned.h"
 #include "server/engine/config.h"
 #include "server/engine/error.h"
 #include "server/engine/features.h"
@@ -47,13 +49,15 @@ using CancelCheck = std::function<bool()>;
 
 // A caller's initial state. `field` must have N * N finite values; `activator` and `inhibitor` may
 // be empty. Nothing is drawn for a field that is given; one that is not is drawn as usual (A before
-// I), from `generator` if there is one, else from the start of the seed's stream. So the spans and
-// the generator() of a simulation, taken at any step, continue it exactly.
+// I), from `generator` if there is one, else from the start of the seed's stream. So the spans, the
+// generator() and the counters() of a simulation, taken at any step, continue it exactly. With
+// Precision::kFast a value is rounded to a float; a span of that simulation's holds floats already.
 struct InitialState {
   std::span<const double> field;
   std::span<const double> activator;
   std::span<const double> inhibitor;
   std::optional<Generator> generator;
+  Counters counters = {};  // where counting begins; none below 0
 };
 
 // Owns its arrays and its generator. Not safe for use by two threads at once; instances are
@@ -101,21 +105,52 @@ class Simulation {
   const SimulationConfig& config() const { return config_; }
   int64_t grid_size() const { return config_.grid_size; }
   const Counters& counters() const { return counters_; }
-  std::span<const double> field() const { return grid_.field(); }  // volt
-  std::span<const double> activator() const { return grid_.activator(); }
-  std::span<const double> inhibitor() const { return grid_.inhibitor(); }
+  // Valid until the next step or Reset.
+  std::span<const double> field() const {
+    return fast() ? wide_[0].Of(fast_.field()) : grid_.field();
+  }  // volt
+  std::span<const double> activator() const {
+    return fast() ? wide_[1].Of(fast_.activator()) : grid_.activator();
+  }
+  std::span<const double> inhibitor() const {
+    return fast() ? wide_[2].Of(fast_.inhibitor()) : grid_.inhibitor();
+  }
   const Generator& generator() const { return generator_; }
   StepView view() const;
   // An accumulator whose memory belongs to this simulation, for whoever runs it.
   FeatureAccumulator& features() { return features_; }
 
  private:
+  // Floats as doubles, made when they are asked for.
+  class Widened {
+   public:
+    // May throw std::bad_alloc when it was not resized.
+    std::span<const double> Of(std::span<const float> values);
+    // The array itself, to be written.
+    std::span<double> Resize(size_t size) {
+      values_.resize(size);
+      return values_;
+    }
+    void Forget() { fresh_ = false; }
+
+   private:
+    AlignedVector<double> values_;
+    bool fresh_ = false;
+  };
+
+  bool fast() const { return config_.precision == Precision::kFast; }
   Expected<void> Start(const SimulationConfig& config, const InitialState* initial);
   Expected<void> Allocate();
-  void FillInitial(const InitialState* initial);
+  void FillInitial(const InitialState& initial);
+  // Sets an array to what `fill` makes of doubles, in the precision of the state.
+  template <typename Fill>
+  void Set(std::span<double> exact, std::span<float> fast, Widened& wide, const Fill& fill);
+  StepCounts TakeStep(const std::optional<Spike>& spike, FeatureAccumulator* features);
   Expected<void> StepWith(FeatureAccumulator* features);
   // Takes up to `steps` steps at once if there is something to gain; returns how many it took.
   int64_t StepMany(int64_t steps);
+  template <typename T>
+  int64_t StepMany(Stepper<T>& grid, int64_t steps);
   std::optional<Spike> NextSpike();
   void Count(const StepCounts& counts);
   void CheckStability(const StepCounts& counts);
@@ -126,7 +161,10 @@ class Simulation {
   Counters counters_;
   bool ready_ = false;
   std::optional<Error> failure_;
+  // One of them has the state, as the precision says; the other only keeps its memory.
   Stepper<double> grid_;
+  Stepper<float> fast_;
+  mutable std::array<Widened, 3> wide_;
   FeatureAccumulator features_;
   size_t threads_ = 1;
   std::optional<Team> team_;

@@ -80,8 +80,11 @@ TEST(TargetsTest, EveryBitIsTheSameOnAll) {
       config.r_inhibitor = 0.001;
       config.turing_threshold = 0.5;
       config.seed = Seed(static_cast<uint64_t>(n));
-      const std::vector<double> best = EverythingOf(config);
-      ForEachTarget([&] { EXPECT_EQ(EverythingOf(config), best) << n << " " << jitter; });
+      for (const Precision precision : {Precision::kExact, Precision::kFast}) {
+        config.precision = precision;
+        const std::vector<double> best = EverythingOf(config);
+        ForEachTarget([&] { EXPECT_EQ(EverythingOf(config), best) << n << " " << jitter; });
+      }
     }
   }
 }

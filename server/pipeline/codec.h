@@ -31,6 +31,8 @@ namespace mfn::pipeline {
 // Changes when a result could differ in any bit for the same request and seed. It travels in every
 // result, beside the idempotency key and not in it.
 inline constexpr absl::string_view kEngineRevision = "mfn-4.1-f64-2";
+// The same for Precision::kFast.
+inline constexpr absl::string_view kFastEngineRevision = "mfn-4.1-f32-1";
 
 struct CodecLimits {
   size_t max_bytes = size_t{64} << 20;  // of one payload
@@ -74,6 +76,9 @@ struct SimulationJob {
   std::vector<double> initial_field;  // volt, N x N; empty: drawn
   bool compat = false;                // SIMULATION_MODE_REQUEST_COMPAT
 };
+
+// The revision that its result has.
+absl::string_view RevisionOf(const SimulationJob& job);
 
 // The options of RunSimulation for a job (not a compat one): features, and the initial field, which
 // is borrowed from the job.

@@ -203,6 +203,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadRequest{"Neighbours", R"({"feature_config": {"connectivity": 6}})",
                    "feature_config.connectivity", "4 or 8"},
         BadRequest{"CompatRate", R"({"mode": 2, "r_activator": 0.01})", "r_activator", "absent"},
+        BadRequest{"Precision", R"({"precision": 3})", "precision", "[0, 2]"},
+        BadRequest{"CompatPrecision", R"({"mode": 2, "precision": 2})", "precision", "absent"},
         BadRequest{"CompatNaN", R"({"mode": 2, "alpha": "NaN"})", "alpha", "finite"},
         BadRequest{"CompatSteps", R"({"mode": 2, "steps": 0})", "steps", "at least 1"},
         BadRequest{"Mode", R"({"mode": 3})", "mode", "[0, 2]"}),
@@ -255,6 +257,21 @@ TEST(RunJob, RunsTheCompatibilityMode) {
   EXPECT_EQ(compat.features().v_mean(), field.features().v_mean());
 }
 
+TEST(RunJob, FastPrecisionIsToldByConfigurationAndRevision) {
+  const SimulationResult exact = RunJson(R"({"seed": 42, "quantum_jitter": true})");
+  EXPECT_EQ(exact.config().precision(), mfn::v1::PRECISION_EXACT);
+  EXPECT_EQ(exact.engine_revision(), kEngineRevision);
+  const std::string request =
+      R"({"seed": 42, "quantum_jitter": true, "precision": "PRECISION_FAST"})";
+  const SimulationResult fast = RunJson(request);
+  EXPECT_EQ(fast.config().precision(), mfn::v1::PRECISION_FAST);
+  EXPECT_EQ(fast.engine_revision(), kFastEngineRevision);
+  EXPECT_NE(fast.statistics().field_mean_v(), exact.statistics().field_mean_v());
+  EXPECT_NEAR(fast.statistics().field_mean_v(), exact.statistics().field_mean_v(), 1e-7);
+  // So that a replay finds the digest it expects.
+  EXPECT_TRUE(MessageDifferencer::Equals(RunJson(request).features(), fast.features()));
+}
+
 TEST(RunJob, StartsFromTheFieldOfTheRequest) {
   std::string bytes(16 * sizeof(double), '\0');
   const SimulationResult result = RunJson(absl::StrCat(
@@ -276,6 +293,16 @@ TEST(ToJson, IsReadByProtobufAsTheSameMessage) {
   full.mutable_features()->set_d_box(-0.0);
   full.mutable_features()->set_v_min(std::numeric_limits<double>::denorm_min());
   full.mutable_features()->set_v_max(std::numeric_limits<double>::infinity());
+  full.mutable_snapshot()->set_engine_revision("r");
+  *full.mutable_snapshot()->mutable_config() = full.config();
+  full.mutable_snapshot()->mutable_feature_config()->set_num_scales(3);
+  full.mutable_snapshot()->mutable_feature_config()->set_stability_threshold_mv(0.5);
+  full.mutable_snapshot()->set_growth_events(3);
+  full.mutable_snapshot()->mutable_inhibitor()->set_data("\x01");
+  full.mutable_snapshot()->mutable_generator()->set_state_high(~uint64_t{0});
+  full.mutable_snapshot()->mutable_generator()->set_buffered(~uint32_t{0});
+  full.mutable_snapshot()->mutable_features()->set_stable_at(5);
+  full.mutable_snapshot()->mutable_features()->set_pending("\x02");
   full.mutable_field()->set_rows(1);
   full.mutable_field()->set_data("\x01\x02\xff\x00", 4);
   full.mutable_history()->set_frames(int64_t{1} << 40);
@@ -298,6 +325,21 @@ TEST(ToJson, WritesNaNAsProto3JsonDoes) {
   EXPECT_TRUE(std::isnan(read.features().v_skew()));
 }
 
+// Sets every field of a message, of those in it too.
+void FillAll(google::protobuf::Message* message) {
+  const auto& reflection = *message->GetReflection();
+  for (int k = 0; k < message->GetDescriptor()->field_count(); ++k) {
+    const auto* field = message->GetDescriptor()->field(k);
+    if (field->message_type() != nullptr) {
+      FillAll(reflection.MutableMessage(message, field));
+    } else if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_INT32) {
+      reflection.SetInt32(message, field, 1);
+    } else if (field->cpp_type() == google::protobuf::FieldDescriptor::CPPTYPE_DOUBLE) {
+      reflection.SetDouble(message, field, 1);
+    }
+  }
+}
+
 TEST(ToJson, WritesEveryFieldThatAResultHas) {
   // A field added to the message must be added to the writer: all names must be in the text.
   SimulationResult full = RunJson(R"({"seed": 42, "grid_size": 16, "steps": 8, "mode": 2})");
@@ -307,6 +349,7 @@ TEST(ToJson, WritesEveryFieldThatAResultHas) {
   full.add_warnings("w");
   full.mutable_field();
   full.mutable_history();
+  FillAll(full.mutable_snapshot());
   const std::string json = ToJson(full);
   const auto* descriptor = full.GetDescriptor();
   for (int k = 0; k < descriptor->field_count(); ++k) {

@@ -97,6 +97,36 @@ absl::Status ReadBoundary(const SimulationRequest& request, engine::SimulationCo
   }
 }
 
+absl::Status ReadPrecision(const SimulationRequest& request, engine::SimulationConfig* config) {
+  switch (request.precision()) {
+    case mfn::v1::PRECISION_UNSPECIFIED:
+    case mfn::v1::PRECISION_EXACT:
+      return absl::OkStatus();
+    case mfn::v1::PRECISION_FAST:
+      config->precision = engine::Precision::kFast;
+      return absl::OkStatus();
+    default:
+      return FieldError("precision", "OUT_OF_RANGE",
+                        absl::StrCat("precision is ", request.precision(), ", must be in [0, 2]"));
+  }
+}
+
+// What this server cannot do.
+absl::Status CheckSupported(const SimulationRequest& request) {
+  const std::pair<const char*, bool> present[] = {
+      {"initial_activator", request.has_initial_activator()},
+      {"initial_inhibitor", request.has_initial_inhibitor()},
+      {"initial_field.encoding", request.initial_field().encoding() > mfn::v1::FIELD_ENCODING_RAW},
+      {"field_encoding", request.field_encoding() > mfn::v1::FIELD_ENCODING_RAW},
+      {"include_snapshot", request.include_snapshot()},
+      {"resume_from", request.has_resume_from()}};
+  for (const auto& [field, is_present] : present) {
+    if (!is_present) continue;
+    return FieldError(field, "NOT_SUPPORTED", absl::StrCat(field, " is not supported yet"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status ReadField(const mfn::v1::Field& field, int64_t grid_size, std::vector<double>* out) {
   if (field.rows() != grid_size || field.cols() != grid_size) {
     return FieldError(
@@ -168,7 +198,12 @@ absl::Status CheckCompat(const SimulationRequest& request) {
       {"r_activator", request.has_r_activator()},
       {"r_inhibitor", request.has_r_inhibitor()},
       {"boundary", request.boundary() > mfn::v1::BOUNDARY_PERIODIC},
+      {"precision", request.precision() > mfn::v1::PRECISION_EXACT},
       {"initial_field", request.has_initial_field()},
+      {"initial_activator", request.has_initial_activator()},
+      {"initial_inhibitor", request.has_initial_inhibitor()},
+      {"resume_from", request.has_resume_from()},
+      {"include_snapshot", request.include_snapshot()},
       {"feature_config", request.has_feature_config()}};
   for (const auto& [field, is_present] : present) {
     if (!is_present) continue;
@@ -284,9 +319,15 @@ void ConfigToProto(const SimulationJob& job, mfn::v1::SimulationConfig* to) {
                                                                    : mfn::v1::BOUNDARY_PERIODIC);
   to->set_mode(job.compat ? mfn::v1::SIMULATION_MODE_REQUEST_COMPAT
                           : mfn::v1::SIMULATION_MODE_FIELD);
+  to->set_precision(from.precision == engine::Precision::kFast ? mfn::v1::PRECISION_FAST
+                                                               : mfn::v1::PRECISION_EXACT);
 }
 
 }  // namespace
+
+absl::string_view RevisionOf(const SimulationJob& job) {
+  return job.config.precision == engine::Precision::kFast ? kFastEngineRevision : kEngineRevision;
+}
 
 absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
                                         const CodecLimits& limits) {
@@ -305,7 +346,9 @@ absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
     if (absl::Status s = CheckCompatValues(job.config); !s.ok()) return s;
     return job;
   }
+  if (absl::Status s = CheckSupported(request); !s.ok()) return s;
   if (absl::Status s = ReadBoundary(request, &job.config); !s.ok()) return s;
+  if (absl::Status s = ReadPrecision(request, &job.config); !s.ok()) return s;
   // The engine's checks in its own order, but the narrower range at once: it names the bound that
   // counts.
   if (auto valid = engine::ValidateEngine(job.config); !valid.ok()) return ToStatus(valid.error());
@@ -363,7 +406,7 @@ void ToProto(const SimulationJob& job, const engine::RunResult& run,
   statistics->set_activator_mean(run.statistics.activator_mean);
   statistics->set_inhibitor_mean(run.statistics.inhibitor_mean);
   if (run.features) FeaturesToProto(*run.features, result->mutable_features());
-  result->set_engine_revision(kEngineRevision.data(), kEngineRevision.size());
+  result->set_engine_revision(std::string(RevisionOf(job)));
   result->mutable_timing()->set_simulate_ms(
       std::chrono::duration<double, std::milli>(run.elapsed).count());
 }

@@ -98,6 +98,12 @@ std::string SetScalar(Message* message, const FieldDescriptor* field, Scalar val
       reflection.SetInt64(message, field, number);
       return "";
     }
+    case FieldDescriptor::CPPTYPE_UINT32: {
+      uint32_t number = 0;
+      if (!ToInteger(value, &number)) return "a whole number in [0, 2^32 - 1]";
+      reflection.SetUInt32(message, field, number);
+      return "";
+    }
     case FieldDescriptor::CPPTYPE_UINT64: {
       uint64_t number = 0;
       if (!ToInteger(value, &number)) return "a whole number in [0, 2^64 - 1]";

@@ -132,6 +132,7 @@ void WriteConfig(Writer& w, const mfn::v1::SimulationConfig& config) {
     w.Real("r_inhibitor", config.r_inhibitor());
     w.Text("boundary", mfn::v1::Boundary_Name(config.boundary()));
     w.Text("mode", mfn::v1::SimulationMode_Name(config.mode()));
+    w.Text("precision", mfn::v1::Precision_Name(config.precision()));
   });
 }
 
@@ -181,23 +182,76 @@ void WriteError(Writer& w, const mfn::v1::SimulationError& error) {
   });
 }
 
-// Pipelines never ask for these; gRPC has its own encoding. Complete all the same.
-void WriteArrays(Writer& w, const mfn::v1::SimulationResult& result) {
-  if (result.has_field()) {
-    w.Object("field", [&] {
-      w.Whole("rows", result.field().rows());
-      w.Whole("cols", result.field().cols());
-      w.Base64("data", result.field().data());
-    });
-  }
-  if (result.has_history()) {
-    w.Object("history", [&] {
-      w.Long("frames", result.history().frames());
-      w.Whole("rows", result.history().rows());
-      w.Whole("cols", result.history().cols());
-      w.Base64("data", result.history().data());
-    });
-  }
+void WriteField(Writer& w, absl::string_view name, const mfn::v1::Field& field) {
+  w.Object(name, [&] {
+    w.Whole("rows", field.rows());
+    w.Whole("cols", field.cols());
+    w.Base64("data", field.data());
+    w.Text("encoding", mfn::v1::FieldEncoding_Name(field.encoding()));
+  });
+}
+
+void WriteSeries(Writer& w, absl::string_view name, const mfn::v1::FieldSeries& series) {
+  w.Object(name, [&] {
+    w.Long("frames", series.frames());
+    w.Whole("rows", series.rows());
+    w.Whole("cols", series.cols());
+    w.Base64("data", series.data());
+    w.Text("encoding", mfn::v1::FieldEncoding_Name(series.encoding()));
+  });
+}
+
+void WriteFeatureConfig(Writer& w, const mfn::v1::FeatureConfig& config) {
+  w.Object("feature_config", [&] {
+    if (config.has_min_box_size()) w.Whole("min_box_size", config.min_box_size());
+    if (config.has_max_box_size()) w.Whole("max_box_size", config.max_box_size());
+    if (config.has_num_scales()) w.Whole("num_scales", config.num_scales());
+    if (config.has_threshold_low_mv()) w.Real("threshold_low_mv", config.threshold_low_mv());
+    if (config.has_threshold_med_mv()) w.Real("threshold_med_mv", config.threshold_med_mv());
+    if (config.has_threshold_high_mv()) w.Real("threshold_high_mv", config.threshold_high_mv());
+    if (config.has_stability_threshold_mv()) {
+      w.Real("stability_threshold_mv", config.stability_threshold_mv());
+    }
+    if (config.has_stability_window()) w.Whole("stability_window", config.stability_window());
+    if (config.has_connectivity()) w.Whole("connectivity", config.connectivity());
+  });
+}
+
+void WriteSnapshot(Writer& w, const mfn::v1::Snapshot& snapshot) {
+  w.Object("snapshot", [&] {
+    w.Text("engine_revision", snapshot.engine_revision());
+    if (snapshot.has_config()) WriteConfig(w, snapshot.config());
+    if (snapshot.has_feature_config()) WriteFeatureConfig(w, snapshot.feature_config());
+    w.Text("seed", snapshot.seed());
+    w.Whole("growth_events", snapshot.growth_events());
+    w.Long("turing_activations", snapshot.turing_activations());
+    w.Long("clamping_events", snapshot.clamping_events());
+    if (snapshot.has_field()) WriteField(w, "field", snapshot.field());
+    if (snapshot.has_activator()) WriteField(w, "activator", snapshot.activator());
+    if (snapshot.has_inhibitor()) WriteField(w, "inhibitor", snapshot.inhibitor());
+    if (snapshot.has_generator()) {
+      const mfn::v1::GeneratorState& generator = snapshot.generator();
+      w.Object("generator", [&] {
+        w.Long("state_high", generator.state_high());
+        w.Long("state_low", generator.state_low());
+        w.Long("increment_high", generator.increment_high());
+        w.Long("increment_low", generator.increment_low());
+        if (generator.has_buffered()) w.Whole("buffered", generator.buffered());
+      });
+    }
+    if (snapshot.has_features()) {
+      const mfn::v1::FeatureState& state = snapshot.features();
+      w.Object("features", [&] {
+        w.Long("stable_run", state.stable_run());
+        if (state.has_stable_at()) w.Long("stable_at", state.stable_at());
+        w.Real("change_sum", state.change_sum());
+        w.Real("change_max", state.change_max());
+        w.Real("energy_mean", state.energy_mean());
+        w.Real("energy_covariance", state.energy_covariance());
+        w.Base64("pending", state.pending());
+      });
+    }
+  });
 }
 
 }  // namespace
@@ -226,7 +280,10 @@ std::string ToJson(const mfn::v1::SimulationResult& result) {
     }
     if (result.warnings_size() > 0) w.List("warnings", result.warnings());
     if (result.has_error()) WriteError(w, result.error());
-    WriteArrays(w, result);
+    // Pipelines never ask for these; gRPC has its own encoding. Complete all the same.
+    if (result.has_field()) WriteField(w, "field", result.field());
+    if (result.has_history()) WriteSeries(w, "history", result.history());
+    if (result.has_snapshot()) WriteSnapshot(w, result.snapshot());
   });
   return text;
 }

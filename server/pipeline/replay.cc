@@ -92,6 +92,7 @@ void Runner::RedeliverThen(const store::DeadLetter& letter,
   item->partition_key = letter.record_key.value_or("");
   if (letter.record_time) item->time_unix_ns = absl::ToUnixNanos(*letter.record_time);
   processor_.DecodeOne(item.get());
+  const std::string revision(item->job != nullptr ? RevisionOf(*item->job) : kEngineRevision);
   engine::Simulation arena;
   double seconds = 0;
   const absl::Status made = processor_.Process(item.get(), &arena, &seconds);
@@ -99,7 +100,7 @@ void Runner::RedeliverThen(const store::DeadLetter& letter,
   if (!made.ok()) return done(made);
   if (!letter.feature_digest.empty() && letter.feature_digest != item->output.digest) {
     return done(absl::FailedPreconditionError(
-        absl::StrCat("the features of this engine (", absl::string_view(kEngineRevision),
+        absl::StrCat("the features of this engine (", revision,
                      ") differ from those of the failed delivery; discard the letter and send the "
                      "request anew")));
   }

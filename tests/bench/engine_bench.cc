@@ -4,7 +4,8 @@
 //
 // Rows: a run of 64 steps from a drawn state; `features`: with the 18 features; `jitter`: with
 // noise in every cell; `threads`: together on one grid. `wide`: grids beyond what a request may ask
-// for, through the stepper. Each row ends with its share of the bound that applies:
+// for, through the stepper. BM_RunFast: Precision::kFast. Each row ends with its share of the bound
+// that applies:
 //
 //   compute   33 vector operations for each cell and step, at the rate of additions and
 //             multiplications measured without contraction (times the threads)
@@ -31,6 +32,7 @@ namespace {
 
 using mfn::engine::Generator;
 using mfn::engine::KernelParams;
+using mfn::engine::Precision;
 using mfn::engine::RunOptions;
 using mfn::engine::Seed;
 using mfn::engine::Simulation;
@@ -81,8 +83,9 @@ void Conclude(benchmark::State& state, int64_t n, int64_t cell_steps, double bou
   state.SetLabel(label);
 }
 
-void BM_Run(benchmark::State& state) {
+void RunWith(benchmark::State& state, Precision precision) {
   SimulationConfig config;
+  config.precision = precision;
   config.grid_size = state.range(0);
   config.steps = kSteps;
   config.quantum_jitter = state.range(2) != 0;
@@ -99,12 +102,13 @@ void BM_Run(benchmark::State& state) {
     benchmark::DoNotOptimize(run->field.data());
   }
   const int64_t n = state.range(0);
-  const double compute = Compute() * static_cast<double>(state.range(3));
-  double bound = compute;
+  // Twice as many floats fit into a vector and through the memory.
+  const double doubles = precision == Precision::kFast ? 2.0 : 1.0;
+  double bound = doubles * Compute() * static_cast<double>(state.range(3));
   const char* name = "compute";
   const bool single_steps = options.features || config.quantum_jitter;
-  if (single_steps && Memory(n) < bound) {
-    bound = Memory(n);
+  if (single_steps && doubles * Memory(n) < bound) {
+    bound = doubles * Memory(n);
     name = "memory";
   }
   if (config.quantum_jitter) {
@@ -113,6 +117,9 @@ void BM_Run(benchmark::State& state) {
   }
   Conclude(state, n, n * n * kSteps, bound, name);
 }
+
+void BM_Run(benchmark::State& state) { RunWith(state, Precision::kExact); }
+void BM_RunFast(benchmark::State& state) { RunWith(state, Precision::kFast); }
 
 void BM_Wide(benchmark::State& state) {
   const size_t n = static_cast<size_t>(state.range(0));
@@ -150,6 +157,11 @@ void AddRuns(benchmark::internal::Benchmark* bench) {
 }
 
 BENCHMARK(BM_Run)->Apply(AddRuns)->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_RunFast)
+    ->ArgNames({"n", "features", "jitter", "threads"})
+    ->ArgsProduct({{64, 128, 256, 512, 1024}, {0, 1}, {0}, {1}})
+    ->Args({256, 0, 1, 1})
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_Run)
     ->Name("BM_RunTogether")
     ->ArgNames({"n", "features", "jitter", "threads"})
