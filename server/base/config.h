@@ -165,7 +165,8 @@ struct ServerConfig {
   // File name -> SHA-256 in lower-case hex. Not empty: only these are loaded, as they were pinned.
   std::map<std::string, std::string> plugin_pins;
   absl::Duration drain_timeout = absl::Seconds(30);
-  int max_concurrent_simulations = 0;  // 0: one per core
+  absl::Duration stream_stall_timeout = absl::Seconds(60);  // zero: a reader may stall for ever
+  int max_concurrent_simulations = 0;                       // 0: one per core
   DeadLetterConfig dead_letters;
 };
 

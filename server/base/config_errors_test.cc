@@ -79,7 +79,9 @@ TEST(BadConfig, KeysAndTypes) {
        "c.yaml:2:3: server.lisen: unknown key; known: api_key_required, api_keys, "
        "dead_letters, drain_timeout_ms, http, listen, log, max_concurrent_simulations, "
        "plugin_dirs, plugins, "
-       "rate_limit, state_dir, tls (did you mean \"listen\"?)"},
+       "rate_limit, state_dir, stream_stall_timeout_ms, tls (did you mean \"listen\"?)"},
+      {"server:\n  stream_stall_timeout_ms: 3600001\n",
+       "c.yaml:2:28: server.stream_stall_timeout_ms: must be from 0 to 3600000, found 3600001"},
       {"server:\n  plugins: {sha256: {a.so: ABC}}\n",
        "c.yaml:2:28: server.plugins.sha256[\"a.so\"]: expected 64 lower-case hex digits, as "
        "sha256sum "

@@ -316,6 +316,17 @@ TEST(LoadConfig, PluginsAreProbedAndMayBePinned) {
   EXPECT_THAT(config.server.plugin_pins, ElementsAre(testing::Pair("x.so", digest)));
 }
 
+TEST(LoadConfig, HowLongAReaderMayStall) {
+  EXPECT_EQ(MustLoad("").server.stream_stall_timeout, absl::Seconds(60));
+  const Config never = MustLoad("server: {stream_stall_timeout_ms: 0}");
+  EXPECT_EQ(never.server.stream_stall_timeout, absl::ZeroDuration());
+  const Config most = MustLoad("server: {stream_stall_timeout_ms: 3600000}");
+  EXPECT_EQ(most.server.stream_stall_timeout, absl::Hours(1));
+  const std::string printed =
+      PrintConfig(most, [](const InstanceConfig&) { return std::string("{}"); });
+  EXPECT_THAT(printed, testing::HasSubstr("stream_stall_timeout_ms: 3600000"));
+}
+
 TEST(LoadConfig, TheEnvironmentOperatorsUse) {
   const Config plain = MustLoad("", {{"MFN_API_KEY", "a"}, {"MFN_API_KEYS", " b,c ,,a"}});
   EXPECT_THAT(plain.server.api_keys, ElementsAre("a", "b", "c"));

@@ -230,6 +230,7 @@ Ordered Server(const ServerConfig& server) {
   out["plugins"]["probe"] = server.plugin_probe;
   if (!server.plugin_pins.empty()) out["plugins"]["sha256"] = server.plugin_pins;
   out["drain_timeout_ms"] = Ms(server.drain_timeout);
+  out["stream_stall_timeout_ms"] = Ms(server.stream_stall_timeout);
   out["max_concurrent_simulations"] = server.max_concurrent_simulations;
   out["dead_letters"]["max_age_hours"] = server.dead_letters.max_age / absl::Hours(1);
   out["dead_letters"]["max_bytes"] = server.dead_letters.max_bytes;

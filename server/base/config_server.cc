@@ -237,6 +237,9 @@ ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, cons
   if (const auto ms = IntMember(value, "drain_timeout_ms", 0, 3'600'000)) {
     server.drain_timeout = absl::Milliseconds(*ms);
   }
+  if (const auto ms = IntMember(value, "stream_stall_timeout_ms", 0, 3'600'000)) {
+    server.stream_stall_timeout = absl::Milliseconds(*ms);
+  }
   server.max_concurrent_simulations =
       static_cast<int>(IntMember(value, "max_concurrent_simulations", 0, 1024)
                            .value_or(server.max_concurrent_simulations));

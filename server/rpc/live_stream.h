@@ -3,7 +3,8 @@
 //
 // A LiveStream asks its subclass for the next message whenever the one before has been taken; what
 // is newer replaces what was not sent, or is counted as lost, as the subclass decides. One thread
-// (LiveStreams) wakes all of them every 50 ms. A reader that takes nothing for a minute is cut off.
+// (LiveStreams) wakes all of them every 50 ms. A reader that takes nothing for long is cut off, as
+// in every stream (StallWatch).
 #ifndef MFN_SERVER_RPC_LIVE_STREAM_H_
 #define MFN_SERVER_RPC_LIVE_STREAM_H_
 
@@ -22,6 +23,7 @@
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
 #include "server/rpc/call_record.h"
+#include "server/rpc/stall_watch.h"
 
 namespace mfn::rpc {
 
@@ -66,8 +68,10 @@ class LiveStreams {
 template <typename Response>
 class LiveStream : public grpc::ServerWriteReactor<Response>, public Woken {
  public:
-  LiveStream(std::shared_ptr<CallRecord> record, grpc::CallbackServerContext* context)
-      : record_(std::move(record)), context_(context) {}
+  // `stalls` is not owned.
+  LiveStream(std::shared_ptr<CallRecord> record, grpc::CallbackServerContext* context,
+             StallWatch* stalls)
+      : record_(std::move(record)), context_(context), stalls_(stalls) {}
 
   void Begin(std::shared_ptr<LiveStream> self) {
     MutexLock lock(&mutex_);
@@ -87,6 +91,12 @@ class LiveStream : public grpc::ServerWriteReactor<Response>, public Woken {
   }
 
   void OnWriteDone(bool ok) override {
+    uint64_t watched = 0;
+    {
+      MutexLock lock(&mutex_);
+      watched = watched_;
+    }
+    stalls_->End(watched);  // before anything that lets gRPC end the call
     {
       MutexLock lock(&mutex_);
       writing_ = false;
@@ -117,7 +127,7 @@ class LiveStream : public grpc::ServerWriteReactor<Response>, public Woken {
       response_.Clear();
       if (!broken_ && Fill(&response_)) {
         writing_ = true;
-        writing_since_.reset();
+        watched_ = stalls_->Begin(context_);
       } else if (ending_) {
         finished_ = true;
         finish = ending_;
@@ -132,20 +142,10 @@ class LiveStream : public grpc::ServerWriteReactor<Response>, public Woken {
     }
   }
 
-  // For Tick: cuts off a reader that has not taken a message for long.
-  void CheckReader(int64_t now_ns) {
-    MutexLock lock(&mutex_);
-    if (!writing_) return;
-    if (!writing_since_) writing_since_ = now_ns;
-    if (now_ns - *writing_since_ > absl::ToInt64Nanoseconds(kStalled)) context_->TryCancel();
-  }
-
   // Guards what Fill reads; taken by Fill's callers.
   mutable Mutex mutex_;
 
  private:
-  static constexpr absl::Duration kStalled = absl::Minutes(1);
-
   void Break(const char* why) {
     {
       MutexLock lock(&mutex_);
@@ -157,10 +157,11 @@ class LiveStream : public grpc::ServerWriteReactor<Response>, public Woken {
 
   const std::shared_ptr<CallRecord> record_;
   grpc::CallbackServerContext* const context_;  // valid until OnDone
-  Response response_;                           // touched by the write that is under way only
+  StallWatch* const stalls_;
+  Response response_;  // touched by the write that is under way only
   std::shared_ptr<LiveStream> self_ ABSL_GUARDED_BY(mutex_);
   std::optional<absl::Status> ending_ ABSL_GUARDED_BY(mutex_);
-  std::optional<int64_t> writing_since_ ABSL_GUARDED_BY(mutex_);
+  uint64_t watched_ ABSL_GUARDED_BY(mutex_) = 0;  // the last write's number in the watch
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;

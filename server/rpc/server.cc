@@ -80,6 +80,7 @@ CallRunner::Options CallOptions(const ServerConfig& config, Access* access, Cloc
   options.access = access;
   options.clock = clock;
   options.simulation_threads = config.max_concurrent_simulations;
+  options.stall_timeout = config.stream_stall_timeout;
   options.access_log = config.log.access;
   return options;
 }

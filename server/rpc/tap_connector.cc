@@ -22,12 +22,12 @@ constexpr size_t kMaxMessageBytes = size_t{1} << 20;
 class TapStream final : public LiveStream<Response>, public registry::Tap {
  public:
   TapStream(std::shared_ptr<CallRecord> record, grpc::CallbackServerContext* context,
-            std::shared_ptr<registry::Instance> instance, TapFilter filter, Clock* clock)
-      : LiveStream(std::move(record), context),
+            CallRunner* calls, std::shared_ptr<registry::Instance> instance, TapFilter filter)
+      : LiveStream(std::move(record), context, &calls->stalls()),
         instance_(std::move(instance)),
         filter_(std::move(filter)),
-        clock_(clock),
-        end_ns_(clock->MonotonicNanos() + absl::ToInt64Nanoseconds(filter_.max_duration())) {}
+        clock_(calls->clock()),
+        end_ns_(clock_->MonotonicNanos() + absl::ToInt64Nanoseconds(filter_.max_duration())) {}
 
   void See(registry::TapDirection direction, const mfn_record& record, mfn_code outcome) override {
     if (!filter_.Matches(direction, record)) return;
@@ -49,7 +49,6 @@ class TapStream final : public LiveStream<Response>, public registry::Tap {
   }
 
   void Tick(int64_t now_ns) override {
-    CheckReader(now_ns);
     bool over = now_ns >= end_ns_ || instance_->status().state == registry::InstanceState::kClosed;
     {
       MutexLock lock(&mutex_);
@@ -107,8 +106,8 @@ grpc::ServerWriteReactor<Response>* StartTapConnector(
   if (!instance.ok()) return new RefusedStream<Response>(record, instance.status());
   auto filter = TapFilter::FromProto(request);
   if (!filter.ok()) return new RefusedStream<Response>(record, filter.status());
-  auto tap = std::make_shared<TapStream>(arrival.record, context, *instance, *std::move(filter),
-                                         calls->clock());
+  auto tap =
+      std::make_shared<TapStream>(arrival.record, context, calls, *instance, *std::move(filter));
   if (absl::Status s = streams->Add("TapConnector", kMaxTaps, tap); !s.ok()) {
     return new RefusedStream<Response>(record, s);
   }

@@ -20,17 +20,15 @@ constexpr absl::Duration kMaxInterval = absl::Seconds(60);
 // Only the newest figures wait for the reader.
 class Watch final : public LiveStream<Response> {
  public:
-  Watch(std::shared_ptr<CallRecord> record, grpc::CallbackServerContext* context,
-        pipeline::PipelineManager* pipelines, std::string name, absl::Duration interval,
-        Clock* clock)
-      : LiveStream(std::move(record), context),
+  Watch(std::shared_ptr<CallRecord> record, grpc::CallbackServerContext* context, CallRunner* calls,
+        pipeline::PipelineManager* pipelines, std::string name, absl::Duration interval)
+      : LiveStream(std::move(record), context, &calls->stalls()),
         pipelines_(pipelines),
         name_(std::move(name)),
         interval_ns_(absl::ToInt64Nanoseconds(interval)),
-        clock_(clock) {}
+        clock_(calls->clock()) {}
 
   void Tick(int64_t now_ns) override {
-    CheckReader(now_ns);
     auto status = pipelines_->Status(name_);
     if (!status.ok()) {  // deleted
       End(absl::OkStatus());
@@ -99,8 +97,8 @@ grpc::ServerWriteReactor<Response>* StartWatchPipeline(
   if (!admitted.ok()) return new RefusedStream<Response>(record.get(), admitted);
   auto plan = MakePlan(*pipelines, request);
   if (!plan.ok()) return new RefusedStream<Response>(record.get(), plan.status());
-  auto watch = std::make_shared<Watch>(record, context, pipelines, plan->name, plan->interval,
-                                       calls->clock());
+  auto watch =
+      std::make_shared<Watch>(record, context, calls, pipelines, plan->name, plan->interval);
   if (absl::Status s = streams->Add("WatchPipeline", kMaxWatches, watch); !s.ok()) {
     return new RefusedStream<Response>(record.get(), s);
   }
