@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <variant>
 
+#include "server/engine/stability.h"
+
 namespace mfn::engine {
 namespace {
 
@@ -71,7 +73,9 @@ Expected<void> CheckOuter(const SimulationConfig& c) {
   if (auto alpha = CheckHalfOpenAlpha(c.alpha, 0.0); !alpha.ok()) return alpha;
   if (auto unit = First<2>({
           CheckRange(kKind, "spike_probability", c.spike_probability, 0.0, 1.0),
-          CheckRange(kKind, "turing_threshold", c.turing_threshold, 0.0, 1.0),
+          std::holds_alternative<Mfn>(c.kinetics)
+              ? CheckRange(kKind, "turing_threshold", c.turing_threshold, 0.0, 1.0)
+              : Expected<void>(),
       });
       !unit.ok()) {
     return unit;
@@ -101,6 +105,47 @@ Expected<void> CheckFinite(const SimulationConfig& c) {
     return error;
   }
   return {};
+}
+
+Expected<void> CheckMfn(const SimulationConfig& c) {
+  constexpr ErrorKind kKind = ErrorKind::kOutOfRange;
+  return First<9>({
+      CheckRange(kKind, "grid_size", static_cast<double>(c.grid_size), kMinGridSize, kMaxGridSize),
+      CheckDiffusion("d_activator", c.d_activator, 0.01),
+      CheckDiffusion("d_inhibitor", c.d_inhibitor, 0.01),
+      CheckDiffusion("alpha", c.alpha, 0.05),
+      CheckRange(kKind, "r_activator", c.r_activator, 0.001, 0.1),
+      CheckRange(kKind, "r_inhibitor", c.r_inhibitor, 0.001, 0.1),
+      CheckRange(kKind, "turing_threshold", c.turing_threshold, 0.5, 0.95),
+      CheckRange(kKind, "spike_probability", c.spike_probability, 0.0, 1.0),
+      CheckRange(kKind, "jitter_var", c.jitter_var, 0.0, 0.01),
+  });
+}
+
+// No rule of the reference: what lies outside is refused, NaN too, save in alpha as ever.
+Expected<void> CheckOpenKinetics(const SimulationConfig& c) {
+  constexpr ErrorKind kKind = ErrorKind::kOutOfRange;
+  constexpr double kMost = 1e6;
+  return First<6>({
+      CheckRange(kKind, "grid_size", static_cast<double>(c.grid_size), kMinGridSize, kMaxGridSize),
+      CheckDiffusion("alpha", c.alpha, 0.05),
+      CheckRange(kKind, "turing_threshold", c.turing_threshold, -kMost, kMost),
+      CheckRange(kKind, "spike_probability", c.spike_probability, 0.0, 1.0),
+      CheckRange(kKind, "jitter_var", c.jitter_var, 0.0, 0.01),
+      ValidateKinetics(c.kinetics),
+  });
+}
+
+Expected<void> CheckUnits(const SimulationConfig& c) {
+  constexpr ErrorKind kKind = ErrorKind::kOutOfRange;
+  return First<2>({CheckRange(kKind, "time_step", c.time_step, 1e-6, 1000.0),
+                   CheckRange(kKind, "spacing", c.spacing, 1e-4, 1e4)});
+}
+
+// As the reference allows with Mfn; the first step finds it.
+bool DiffusionIsNan(const SimulationConfig& c) {
+  const Diffusion diffusion = DiffusionOf(c);
+  return std::isnan(diffusion.activator + diffusion.inhibitor);
 }
 
 Error TooMuch(const char* field, double value, double max, std::string message) {
@@ -147,21 +192,13 @@ Diffusion DiffusionOf(const SimulationConfig& config) {
 }
 
 Expected<void> ValidateEngine(const SimulationConfig& c) {
-  constexpr ErrorKind kKind = ErrorKind::kOutOfRange;
   if (c.steps < 0) {
     return InvalidArgument("steps", static_cast<double>(c.steps), 0.0, std::nullopt);
   }
-  return First<9>({
-      CheckRange(kKind, "grid_size", static_cast<double>(c.grid_size), kMinGridSize, kMaxGridSize),
-      CheckDiffusion("d_activator", c.d_activator, 0.01),
-      CheckDiffusion("d_inhibitor", c.d_inhibitor, 0.01),
-      CheckDiffusion("alpha", c.alpha, 0.05),
-      CheckRange(kKind, "r_activator", c.r_activator, 0.001, 0.1),
-      CheckRange(kKind, "r_inhibitor", c.r_inhibitor, 0.001, 0.1),
-      CheckRange(kKind, "turing_threshold", c.turing_threshold, 0.5, 0.95),
-      CheckRange(kKind, "spike_probability", c.spike_probability, 0.0, 1.0),
-      CheckRange(kKind, "jitter_var", c.jitter_var, 0.0, 0.01),
-  });
+  const bool mfn = std::holds_alternative<Mfn>(c.kinetics);
+  if (auto valid = mfn ? CheckMfn(c) : CheckOpenKinetics(c); !valid.ok()) return valid;
+  if (auto valid = CheckUnits(c); !valid.ok()) return valid;
+  return DiffusionIsNan(c) ? Expected<void>() : CheckTimeStep(c);
 }
 
 Expected<void> ValidateRun(const SimulationConfig& config) {

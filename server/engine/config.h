@@ -54,20 +54,22 @@ struct SimulationConfig {
   bool check_stability = true;  // look for NaN and infinity after every step
   std::optional<Seed> seed;     // absent: one is drawn, and reported by the run
 
-  // What activator and inhibitor do. With anything but Mfn the four rates above have no meaning.
+  // What activator and inhibitor do. With anything but Mfn the four rates above have no meaning,
+  // and turing_threshold, in the units of that kinetics, is in [-1e6, 1e6].
   Kinetics kinetics;
-  // Of the chemistry; the potential has alpha, which is per step and cell.
-  double time_step = 1.0;
-  double spacing = 1.0;
+  // Of the chemistry (the potential has alpha, which is per step and cell), with the bounds of
+  // CheckTimeStep.
+  double time_step = 1.0;  // [1e-6, 1000]
+  double spacing = 1.0;    // of two cells; [1e-4, 1e4]
 };
 
 // How fast the two species spread: from the kinetics, or with Mfn from the rates.
 Diffusion DiffusionOf(const SimulationConfig& config);
 
-// The checks of the engine object alone, in the order of section 3.7 (rows 2 to 4). Errors are
-// kOutOfRange or kStability; a negative `steps` is kInvalidArgument. A NaN in alpha, d_activator or
-// d_inhibitor passes, as in the reference, and shows up as kNumericalInstability in the first step;
-// CheckLimits refuses it at the door.
+// The checks of the engine object alone, in the order of section 3.7 (rows 2 to 4), then those of
+// kinetics, time step and spacing. Errors are kOutOfRange or kStability; a negative `steps` is
+// kInvalidArgument. A NaN in alpha, d_activator or d_inhibitor passes, as in the reference, and
+// shows up as kNumericalInstability in the first step; CheckLimits refuses it at the door.
 Expected<void> ValidateEngine(const SimulationConfig& config);
 
 // The checks of a run: the outer configuration object (row 1, kInvalidArgument), then

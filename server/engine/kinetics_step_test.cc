@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "server/engine/kinetics_test_util.h"
 #include "server/engine/simulation.h"
 #include "server/engine/stepper.h"
 #include "server/engine/targets_test_util.h"
@@ -60,43 +61,6 @@ void Fill(Stepper<T>& grid, size_t n) {
     std::copy(values.begin(), values.end(), species.begin());
   }
 }
-
-// What one step adds by reaction, as kinetics.h has it, with the constants folded as documented.
-template <typename T>
-struct Reaction {
-  const KernelParams& p;
-  T a, i;
-  static T C(double value) { return static_cast<T>(value); }
-
-  std::pair<T, T> operator()(const Mfn&) const {
-    return {C(p.r_activator) * ((a * (1 - a)) - i), C(p.r_inhibitor) * (a - i)};
-  }
-  std::pair<T, T> operator()(const GrayScott& m) const {
-    const T dt = C(p.time_step);
-    const T made = i * (a * a);
-    return {dt * (made - (C(m.feed + m.kill) * a)), dt * ((C(m.feed) * (1 - i)) - made)};
-  }
-  std::pair<T, T> operator()(const Schnakenberg& m) const {
-    const T rate = C(p.time_step * m.gamma);
-    const T made = (a * a) * i;
-    return {rate * ((C(m.a) - a) + made), rate * (C(m.b) - made)};
-  }
-  std::pair<T, T> operator()(const GiererMeinhardt& m) const {
-    const T dt = C(p.time_step);
-    const T square = a * a;
-    const T made = square / (i * (1 + (C(m.saturation) * square)));
-    return {dt * ((C(m.a) - (C(m.b) * a)) + made), dt * (square - (C(m.c) * i))};
-  }
-  std::pair<T, T> operator()(const FitzHughNagumo& m) const {
-    return {C(p.time_step) * ((a - ((a * a) * a)) - i),
-            C(p.time_step * m.epsilon) * ((a - (C(m.a1) * i)) - C(m.a0))};
-  }
-  std::pair<T, T> operator()(const Brusselator& m) const {
-    const T dt = C(p.time_step);
-    const T made = (a * a) * i;
-    return {dt * ((C(m.a) - (C(m.b + 1) * a)) + made), dt * ((C(m.b) * a) - made)};
-  }
-};
 
 template <typename T>
 class NaiveGrid {

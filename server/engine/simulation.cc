@@ -7,6 +7,9 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <variant>
+
+#include "server/engine/stability.h"
 
 namespace mfn::engine {
 namespace {
@@ -61,6 +64,42 @@ KernelParams ParamsOf(const SimulationConfig& config) {
   params.quantum_jitter = config.quantum_jitter;
   params.jitter_sd = std::sqrt(config.jitter_var);
   return params;
+}
+
+// A square of the autocatalyst in the middle of substrate alone, all of it within 1 % (Pearson).
+struct DisturbedSquare {
+  static constexpr size_t kSide = 20;
+  static constexpr double kNoise = 0.01;
+  double inside, outside;
+
+  void Fill(Generator& generator, size_t n, std::span<double> values) const {
+    generator.FillUniform(values, 1.0 - kNoise, 1.0 + kNoise);
+    const size_t side = std::min(kSide, n / 2);
+    const size_t first = (n - side) / 2;
+    for (size_t k = 0; k < values.size(); ++k) {
+      const bool within = k / n - first < side && k % n - first < side;
+      values[k] *= within ? inside : outside;
+    }
+  }
+};
+
+// What the model has where nothing is given: the reference's draw for its own kinetics, a disturbed
+// square for Gray-Scott, else the steady state with a little noise.
+void DrawChemistry(const SimulationConfig& config, bool activator, Generator& generator,
+                   std::span<double> values) {
+  constexpr double kNoise = 0.01;
+  if (std::holds_alternative<Mfn>(config.kinetics)) {
+    generator.FillUniform(values, 0.0, kInitialChemicalMax);
+  } else if (std::holds_alternative<GrayScott>(config.kinetics)) {
+    const size_t n = static_cast<size_t>(config.grid_size);
+    const DisturbedSquare square =
+        activator ? DisturbedSquare{0.25, 0.0} : DisturbedSquare{0.5, 1.0};
+    square.Fill(generator, n, values);
+  } else {
+    const Species steady = SteadyState(config);
+    const double level = activator ? steady.activator : steady.inhibitor;
+    generator.FillUniform(values, level - kNoise, level + kNoise);
+  }
 }
 
 }  // namespace
@@ -142,20 +181,21 @@ void Simulation::Set(std::span<double> exact, std::span<float> floats, Widened& 
                  [](double v) { return static_cast<float>(v); });
 }
 
-// Draws in the order of section 3.2 what the caller did not give.
+// Draws in the order of section 3.2 (A before I) what the caller did not give.
 void Simulation::FillInitial(const InitialState& given) {
   Set(grid_.field(), fast_.field(), wide_[0], [&](std::span<double> v) {
     if (given.field.empty()) return generator_.FillNormal(v, kInitialMeanV, kInitialSdV);
     std::copy(given.field.begin(), given.field.end(), v.begin());
   });
-  const auto chemical = [&](std::span<const double> values) {
-    return [this, values](std::span<double> v) {
-      if (values.empty()) return generator_.FillUniform(v, 0.0, kInitialChemicalMax);
+  const auto chemical = [&](bool activator) {
+    return [this, &given, activator](std::span<double> v) {
+      const std::span<const double> values = activator ? given.activator : given.inhibitor;
+      if (values.empty()) return DrawChemistry(config_, activator, generator_, v);
       std::copy(values.begin(), values.end(), v.begin());
     };
   };
-  Set(grid_.activator(), fast_.activator(), wide_[1], chemical(given.activator));
-  Set(grid_.inhibitor(), fast_.inhibitor(), wide_[2], chemical(given.inhibitor));
+  Set(grid_.activator(), fast_.activator(), wide_[1], chemical(true));
+  Set(grid_.inhibitor(), fast_.inhibitor(), wide_[2], chemical(false));
 }
 
 Expected<void> Simulation::Step() { return StepWith(nullptr); }
