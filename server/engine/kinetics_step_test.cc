@@ -175,35 +175,38 @@ TEST(KineticsStepTest, WideGridsToo) {
   CompareWithLoops<double>(ParamsFor(GrayScott{}), 1030, 4, 1);
 }
 
-// Steps that are far too long. All ways of stepping find the same cells in the same step.
+// All ways of stepping find the same cells in the same step.
 TEST(KineticsStepTest, ABlowUpIsFoundInItsStepWhereverItIsMet) {
-  for (const Kinetics& kinetics : kAll) {
-    if (std::holds_alternative<Mfn>(kinetics)) continue;  // clamped: never leaves [0, 1]
+  for (const Kinetics& kinetics :
+       {Kinetics(GrayScott{}), Kinetics(Schnakenberg{}), Kinetics(GiererMeinhardt{}),
+        Kinetics(FitzHughNagumo{}), Kinetics(Brusselator{})}) {
     SCOPED_TRACE(kinetics.index());
     SimulationConfig config;
     config.grid_size = 260;
     config.seed = Seed(3);
     config.kinetics = kinetics;
-    config.time_step = 0.02;
-    config.spacing = 0.5;
-    std::vector<double> high(260 * 260, 1.0);
-    high[12345] = 1e9;
+    config.turing_threshold = 1e6;
+    config.time_step = DefaultTimeStep(kinetics);
+    config.spike_probability = 1.0;
+    const std::vector<double> ones(260 * 260, 1.0);
+    std::vector<double> high = ones;
+    high[12345] = 1e100;  // overflows in the second step
     const std::vector<double> resting(260 * 260, -0.07);
     const InitialState initial = {
-        .field = resting, .activator = high, .inhibitor = high, .generator = {}};
+        .field = resting, .activator = high, .inhibitor = ones, .generator = {}};
     const auto run = [&](size_t threads, bool watched) {
       auto simulation = Simulation::CreateFrom(config, initial);
       EXPECT_TRUE(simulation.ok());
       (*simulation)->SetThreads(threads);
       StepObserver observer;
       if (watched) observer = [](const StepView&) { return true; };
-      auto result = (*simulation)->Run(4000, observer);
+      auto result = (*simulation)->Run(40, observer);
       EXPECT_FALSE(result.ok());
       return std::pair(result.ok() ? Error{} : result.error(), std::move(*simulation));
     };
     const auto [expected, alone] = run(1, true);
     EXPECT_EQ(expected.kind, ErrorKind::kNumericalInstability);
-    EXPECT_GT(expected.step, 0);
+    EXPECT_EQ(expected.step, 1);
     for (size_t threads : {1, 2}) {
       const auto [error, tiled] = run(threads, false);
       EXPECT_EQ(error.message, expected.message);

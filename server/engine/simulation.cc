@@ -14,6 +14,9 @@
 namespace mfn::engine {
 namespace {
 
+// With more the stencil overflows, which no clamp mends.
+constexpr double kMaxInitial = 1e100;
+
 Expected<void> CheckInitial(const char* name, std::span<const double> values, size_t cells,
                             int64_t grid_size) {
   if (values.size() != cells) {
@@ -24,9 +27,10 @@ Expected<void> CheckInitial(const char* name, std::span<const double> values, si
     return error;
   }
   for (size_t k = 0; k < values.size(); ++k) {
-    if (std::isfinite(values[k])) continue;
-    Error error = InvalidArgument(name, std::string(name) + "[" + std::to_string(k) + "] is " +
-                                            FormatDouble(values[k]) + ", must be finite");
+    if (std::abs(values[k]) <= kMaxInitial) continue;
+    Error error = InvalidArgument(
+        name, std::string(name) + "[" + std::to_string(k) + "] is " + FormatDouble(values[k]) +
+                  (std::isfinite(values[k]) ? ", must be in [-1e100, 1e100]" : ", must be finite"));
     error.value = values[k];
     return error;
   }
