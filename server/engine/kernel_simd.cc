@@ -22,22 +22,27 @@ HWY_BEFORE_NAMESPACE();
 namespace mfn::engine {
 namespace HWY_NAMESPACE {
 
-// Where the values beyond the ends of a row are, counted from its first cell: the same for every
+// Where the neighbours of a vector in its row are, counted from its first cell: the same for every
 // row of a block.
 template <class D>
-struct Ends {
+struct Neighbours {
   using T = hn::TFromD<D>;
+  ptrdiff_t step;   // to the vector of right neighbours, but at the end of a row
+  ptrdiff_t left;   // of the row's first vector: all but that of its first lane
+  ptrdiff_t right;  // of the row's last vector: all but that of its last lane
+  // What lies beyond the row's ends, from its first and from its last vector.
   ptrdiff_t before;
   ptrdiff_t after;
-  hn::Vec<D> keep;  // all bits, or none if the values are zero
+  hn::Vec<D> keep;  // all bits, or none if what lies beyond is zero
 
-  Ends(D d, const RowBlock<T>& block) : keep(hn::Zero(d)) {
-    const ptrdiff_t last = static_cast<ptrdiff_t>(block.width) - 1;
+  Neighbours(D d, const RowBlock<T>& block) : keep(hn::Zero(d)) {
     const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
-    before = block.ends == RowEnds::kWrap ? last : block.ends == RowEnds::kMemory ? -1 : 0;
-    after = block.ends == RowEnds::kWrap     ? lanes - 1 - last
-            : block.ends == RowEnds::kMemory ? lanes
-                                             : lanes - 1;
+    const ptrdiff_t width = static_cast<ptrdiff_t>(block.width);
+    step = block.by_lanes ? lanes : 1;
+    left = block.by_lanes ? width - lanes - 1 : -1;
+    right = -left;
+    before = block.ends == RowEnds::kWrap ? width - 1 : block.ends == RowEnds::kMemory ? -1 : 0;
+    after = lanes - 1 - before;
     const hn::RebindToSigned<D> bits;
     if (block.ends != RowEnds::kZero) keep = hn::BitCast(d, hn::Set(bits, -1));
   }
@@ -51,10 +56,10 @@ struct Patch {
 };
 
 // Section 3.4. Up and down commute; left and right do not, and the Dirichlet branch of the
-// reference adds right first: `side` is where the first of the two is, -1 or 1. 4 * c is exact, so
-// the fused form rounds as the separate one does.
+// reference adds right first: `side` is where the first of the two is. 4 * c is exact, so the fused
+// form rounds as the separate one does.
 template <bool kFirst, bool kLast, size_t kRows, class D, typename T = hn::TFromD<D>>
-HWY_INLINE void Load(D d, const T* const* rows, ptrdiff_t array, const Ends<D>& ends,
+HWY_INLINE void Load(D d, const T* const* rows, ptrdiff_t array, const Neighbours<D>& beside,
                      ptrdiff_t side, Patch<D, kRows>* patch) {
   const auto up = hn::LoadU(d, rows[0] + array);
   const auto down = hn::LoadU(d, rows[kRows + 1] + array);
@@ -65,14 +70,14 @@ HWY_INLINE void Load(D d, const T* const* rows, ptrdiff_t array, const Ends<D>& 
     auto sum = hn::Add(above, below);
     const T* at = rows[r + 1] + array;
     if constexpr (kFirst || kLast) {
-      auto left = hn::LoadU(d, at - 1);
-      auto right = hn::LoadU(d, at + 1);
+      auto left = hn::LoadU(d, at + (kFirst ? beside.left : -beside.step));
+      auto right = hn::LoadU(d, at + (kLast ? beside.right : beside.step));
       if constexpr (kFirst) {
-        const auto value = hn::And(ends.keep, hn::Set(d, at[ends.before]));
+        const auto value = hn::And(beside.keep, hn::Set(d, at[beside.before]));
         left = hn::IfThenElse(hn::FirstN(d, 1), value, left);
       }
       if constexpr (kLast) {
-        const auto value = hn::And(ends.keep, hn::Set(d, at[ends.after]));
+        const auto value = hn::And(beside.keep, hn::Set(d, at[beside.after]));
         right = hn::IfThenElse(hn::FirstN(d, hn::Lanes(d) - 1), right, value);
       }
       sum = side < 0 ? hn::Add(hn::Add(sum, left), right) : hn::Add(hn::Add(sum, right), left);
@@ -101,10 +106,10 @@ Seen<D> NothingSeen(D d) {
 
 // Of clamped species a NaN may go unseen, but from finite parameters and a clamped state none can
 // arise.
-template <class Kinetics, class D>
+template <class Kinetics, bool kWatch, class D>
 bool AllInside(D d, const KernelParams& p, const Seen<D>& seen) {
   using T = hn::TFromD<D>;
-  if (!p.quantum_jitter) {
+  if (kWatch && !p.quantum_jitter) {
     if (!hn::AllTrue(d, hn::Ge(seen.field_min, hn::Set(d, static_cast<T>(kFieldMinV))))) {
       return false;
     }
@@ -122,9 +127,22 @@ bool AllInside(D d, const KernelParams& p, const Seen<D>& seen) {
     } else {
       if (!hn::AllTrue(whole, hn::Eq(bits, hn::Zero(whole)))) return false;
     }
-    return hn::AllTrue(d, hn::Le(seen.chemical_max, hn::Set(d, static_cast<T>(most))));
+    return !kWatch || hn::AllTrue(d, hn::Le(seen.chemical_max, hn::Set(d, static_cast<T>(most))));
   }
   return true;
+}
+
+template <class Kinetics, class D>
+void Widen(D d, const Seen<D>& seen, Reach* reach) {
+  const auto least = [](double a, double b) { return std::min(a, b); };
+  const auto most = [](double a, double b) { return std::max(a, b); };
+  reach->field_low = least(reach->field_low, hn::GetLane(hn::MinOfLanes(d, seen.field_min)));
+  reach->field_high = most(reach->field_high, hn::GetLane(hn::MaxOfLanes(d, seen.field_max)));
+  double high = std::numeric_limits<double>::infinity();
+  if constexpr (Kinetics::kChemistry && Kinetics::kClamped) {
+    high = hn::GetLane(hn::MaxOfLanes(d, seen.chemical_max));
+  }
+  reach->chemical_high = most(reach->chemical_high, high);
 }
 
 // A RowBlock, and what is the same for all its vectors.
@@ -132,7 +150,7 @@ template <class D, class Kinetics>
 struct Work {
   using T = hn::TFromD<D>;
   const RowBlock<T>& block;
-  Ends<D> ends;
+  Neighbours<D> beside;
   ptrdiff_t side;
   hn::Vec<D> alpha, d_activator, d_inhibitor;
   typename Kinetics::template Rates<D> rates;
@@ -141,9 +159,10 @@ struct Work {
 template <class Kinetics, class D>
 Work<D, Kinetics> MakeWork(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block) {
   using T = hn::TFromD<D>;
+  const Neighbours<D> beside(d, block);
   return {block,
-          Ends<D>(d, block),
-          p.boundary == Boundary::kDirichlet ? 1 : -1,
+          beside,
+          p.boundary == Boundary::kDirichlet ? beside.step : -beside.step,
           hn::Set(d, static_cast<T>(p.alpha)),
           hn::Set(d, static_cast<T>(p.d_activator)),
           hn::Set(d, static_cast<T>(p.d_inhibitor)),
@@ -163,22 +182,24 @@ struct Cursor {
 };
 
 // New values of one vector in kRows rows.
-template <class Kinetics, bool kFirst, bool kLast, size_t kRows, class D, typename T>
+template <class Kinetics, bool kWatch, bool kFirst, bool kLast, size_t kRows, class D, typename T>
 HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRows>& at,
                            Seen<D>* seen) {
   const auto& b = w.block;
   Patch<D, kRows> field;
-  Load<kFirst, kLast>(d, at.from, 0, w.ends, w.side, &field);
+  Load<kFirst, kLast>(d, at.from, 0, w.beside, w.side, &field);
   for (size_t r = 0; r < kRows; ++r) {
     const auto v = hn::Add(field.mid[r], hn::Mul(w.alpha, field.laplacian[r]));
-    seen->field_min = hn::Min(seen->field_min, v);
-    seen->field_max = hn::Max(seen->field_max, v);
+    if constexpr (kWatch) {
+      seen->field_min = hn::Min(seen->field_min, v);
+      seen->field_max = hn::Max(seen->field_max, v);
+    }
     hn::StoreU(v, d, at.to[r]);
   }
   if constexpr (Kinetics::kChemistry) {
     Patch<D, kRows> activator, inhibitor;
-    Load<kFirst, kLast>(d, at.from, b.activator, w.ends, w.side, &activator);
-    Load<kFirst, kLast>(d, at.from, b.inhibitor, w.ends, w.side, &inhibitor);
+    Load<kFirst, kLast>(d, at.from, b.activator, w.beside, w.side, &activator);
+    Load<kFirst, kLast>(d, at.from, b.inhibitor, w.beside, w.side, &inhibitor);
     for (size_t r = 0; r < kRows; ++r) {
       const auto old_a = activator.mid[r];
       const auto old_i = inhibitor.mid[r];
@@ -189,7 +210,7 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRow
                                             w.rates.Inhibitor(partner, old_i)));
       if constexpr (Kinetics::kClamped) {
         seen->bits = hn::Or3(seen->bits, a, i);
-        seen->chemical_max = hn::Max(hn::Max(seen->chemical_max, a), i);
+        if constexpr (kWatch) seen->chemical_max = hn::Max(hn::Max(seen->chemical_max, a), i);
       } else {
         const auto both = hn::Add(a, i);  // the difference to itself is 0 if it is finite
         seen->bits = hn::Or(seen->bits, hn::Sub(both, both));
@@ -203,63 +224,70 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRow
 
 // The last vector ends with the row and may overlap the one before it, which does no harm: it
 // writes the same values once more.
-template <class Kinetics, size_t kRows, class D>
+template <class Kinetics, bool kWatch, size_t kRows, class D>
 HWY_INLINE void StepSomeRows(D d, const Work<D, Kinetics>& w, size_t row, Seen<D>* seen) {
   const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
   const ptrdiff_t width = static_cast<ptrdiff_t>(w.block.width);
   Cursor<hn::TFromD<D>, kRows> at;
   for (size_t r = 0; r < kRows + 2; ++r) at.from[r] = w.block.field[row + r];
   for (size_t r = 0; r < kRows; ++r) at.to[r] = w.block.next_field[row + r];
-  if (width == lanes) return StepVector<Kinetics, true, true, kRows>(d, w, at, seen);
-  StepVector<Kinetics, true, false, kRows>(d, w, at, seen);
+  if (width == lanes) return StepVector<Kinetics, kWatch, true, true, kRows>(d, w, at, seen);
+  StepVector<Kinetics, kWatch, true, false, kRows>(d, w, at, seen);
   Seen<D> inner = *seen;  // in registers
   ptrdiff_t j = lanes;
   for (; j + lanes < width; j += lanes) {
     at.Advance(lanes);
-    StepVector<Kinetics, false, false, kRows>(d, w, at, &inner);
+    StepVector<Kinetics, kWatch, false, false, kRows>(d, w, at, &inner);
   }
   *seen = inner;
   at.Advance(width - j);
-  StepVector<Kinetics, false, true, kRows>(d, w, at, seen);
+  StepVector<Kinetics, kWatch, false, true, kRows>(d, w, at, seen);
 }
 
-template <class Kinetics, class D>
-bool StepBlock(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block) {
+template <class Kinetics, bool kWatch, class D>
+bool StepBlock(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block, Reach* reach) {
   const Work<D, Kinetics> work = MakeWork<Kinetics>(d, p, block);
   Seen<D> seen = NothingSeen(d);
   size_t row = 0;
-  for (; row + 2 <= block.rows; row += 2) StepSomeRows<Kinetics, 2>(d, work, row, &seen);
-  if (row < block.rows) StepSomeRows<Kinetics, 1>(d, work, row, &seen);
-  return AllInside<Kinetics>(d, p, seen);
+  for (; row + 2 <= block.rows; row += 2) StepSomeRows<Kinetics, kWatch, 2>(d, work, row, &seen);
+  if (row < block.rows) StepSomeRows<Kinetics, kWatch, 1>(d, work, row, &seen);
+  if constexpr (kWatch) Widen<Kinetics>(d, seen, reach);
+  return AllInside<Kinetics, kWatch>(d, p, seen);
+}
+
+template <class Kinetics, class D>
+bool StepClamped(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block, Reach* reach) {
+  return reach != nullptr ? StepBlock<Kinetics, true>(d, p, block, reach)
+                          : StepBlock<Kinetics, false>(d, p, block, nullptr);
 }
 
 template <class D>
-bool StepBlockOf(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block) {
-  if (!p.turing_enabled) return StepBlock<NoKinetics>(d, p, block);
+bool StepBlockOf(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block, Reach* reach) {
+  if (!p.turing_enabled) return StepClamped<NoKinetics>(d, p, block, reach);
   if (std::holds_alternative<Mfn>(p.kinetics)) {
-    return p.inhibitor_sees_new_activator ? StepBlock<MfnCompatKinetics>(d, p, block)
-                                          : StepBlock<MfnKinetics>(d, p, block);
+    return p.inhibitor_sees_new_activator ? StepClamped<MfnCompatKinetics>(d, p, block, reach)
+                                          : StepClamped<MfnKinetics>(d, p, block, reach);
   }
   if (std::holds_alternative<GrayScott>(p.kinetics)) {
-    return StepBlock<GrayScottKinetics>(d, p, block);
+    return StepBlock<GrayScottKinetics, true>(d, p, block, reach);
   }
   if (std::holds_alternative<Schnakenberg>(p.kinetics)) {
-    return StepBlock<SchnakenbergKinetics>(d, p, block);
+    return StepBlock<SchnakenbergKinetics, true>(d, p, block, reach);
   }
   if (std::holds_alternative<GiererMeinhardt>(p.kinetics)) {
-    return StepBlock<GiererMeinhardtKinetics>(d, p, block);
+    return StepBlock<GiererMeinhardtKinetics, true>(d, p, block, reach);
   }
   if (std::holds_alternative<FitzHughNagumo>(p.kinetics)) {
-    return StepBlock<FitzHughNagumoKinetics>(d, p, block);
+    return StepBlock<FitzHughNagumoKinetics, true>(d, p, block, reach);
   }
-  return StepBlock<BrusselatorKinetics>(d, p, block);
+  return StepBlock<BrusselatorKinetics, true>(d, p, block, reach);
 }
 
 template <typename T>
-bool StepBlockAny(const KernelParams& p, const RowBlock<T>& block) {
+bool StepBlockAny(const KernelParams& p, const RowBlock<T>& block, Reach* reach) {
   const hn::ScalableTag<T> widest;
-  if (block.width >= hn::Lanes(widest)) return StepBlockOf(widest, p, block);
-  return StepBlockOf(hn::CappedTag<T, 1>(), p, block);
+  if (block.width >= hn::Lanes(widest)) return StepBlockOf(widest, p, block, reach);
+  return StepBlockOf(hn::CappedTag<T, 1>(), p, block, reach);
 }
 
 // NaN stays NaN, and -0.0 becomes a limit of 0.0: hence the comparisons with equality.
@@ -365,11 +393,11 @@ void Noise(size_t width, const double* noise, T* field, StepCounts* counts) {
   *counts = local;
 }
 
-bool StepDouble(const KernelParams& p, const RowBlock<double>& block) {
-  return StepBlockAny(p, block);
+bool StepDouble(const KernelParams& p, const RowBlock<double>& block, Reach* seen) {
+  return StepBlockAny(p, block, seen);
 }
-bool StepFloat(const KernelParams& p, const RowBlock<float>& block) {
-  return StepBlockAny(p, block);
+bool StepFloat(const KernelParams& p, const RowBlock<float>& block, Reach* seen) {
+  return StepBlockAny(p, block, seen);
 }
 void SettleDouble(const KernelParams& p, size_t width, double* field, double* activator,
                   double* inhibitor, StepCounts* counts) {
@@ -400,12 +428,12 @@ HWY_EXPORT(SettleFloat);
 HWY_EXPORT(NoiseDouble);
 HWY_EXPORT(NoiseFloat);
 
-bool StepRows(const KernelParams& params, const RowBlock<double>& block) {
-  return HWY_DYNAMIC_DISPATCH(StepDouble)(params, block);
+bool StepRows(const KernelParams& params, const RowBlock<double>& block, Reach* seen) {
+  return HWY_DYNAMIC_DISPATCH(StepDouble)(params, block, seen);
 }
 
-bool StepRows(const KernelParams& params, const RowBlock<float>& block) {
-  return HWY_DYNAMIC_DISPATCH(StepFloat)(params, block);
+bool StepRows(const KernelParams& params, const RowBlock<float>& block, Reach* seen) {
+  return HWY_DYNAMIC_DISPATCH(StepFloat)(params, block, seen);
 }
 
 void SettleRow(const KernelParams& params, size_t width, double* field, double* activator,

@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "server/engine/kernel.h"
+#include "server/engine/reach.h"
 
 namespace mfn::engine {
 
@@ -34,6 +35,8 @@ struct RowBlock {
   size_t rows = 0;   // [1, kBlockRows]
   size_t width = 0;  // cells of a row, at least 1
   RowEnds ends = RowEnds::kWrap;
+  // The order of the cells in a row (lanes_simd.h). Never with kMemory.
+  bool by_lanes = false;
   // From a cell of the field to the activator's and the inhibitor's, in values. Without
   // turing_enabled the chemistry is not looked at.
   ptrdiff_t activator = 0;
@@ -47,9 +50,12 @@ struct RowBlock {
 };
 
 // Diffusion and chemistry. True if no new value needs threshold or clamp (of the field: unless
-// quantum_jitter, when it is clamped later).
-bool StepRows(const KernelParams& params, const RowBlock<double>& block);
-bool StepRows(const KernelParams& params, const RowBlock<float>& block);
+// quantum_jitter, when it is clamped later) and all are finite.
+//
+// With `seen`, all of this is looked at, and *seen is widened to the new values; of what a kinetics
+// has no limit for, nothing is said. Without, the new state must be known to be WithinLimits.
+bool StepRows(const KernelParams& params, const RowBlock<double>& block, Reach* seen);
+bool StepRows(const KernelParams& params, const RowBlock<float>& block, Reach* seen);
 
 // Threshold, clamps and counts for `width` cells of a new state, in place. The field is not clamped
 // if quantum_jitter.

@@ -31,6 +31,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 // The field alone.
 struct NoKinetics {
   static constexpr bool kChemistry = false;
+  static constexpr bool kClamped = false;
   template <class D>
   struct Rates {
     Rates(D, const KernelParams&) {}

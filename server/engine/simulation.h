@@ -148,6 +148,9 @@ class Simulation {
   void Set(std::span<double> exact, std::span<float> fast, Widened& wide, const Fill& fill);
   StepCounts TakeStep(const std::optional<Spike>& spike, FeatureAccumulator* features);
   Expected<void> StepWith(FeatureAccumulator* features);
+  // Run, in whatever order the cells lie.
+  Expected<int64_t> RunAsItLies(int64_t steps, const StepObserver& observer,
+                                const CancelCheck& cancel, FeatureAccumulator* features);
   // Takes up to `steps` steps at once if there is something to gain; returns how many it took.
   int64_t StepMany(int64_t steps);
   template <typename T>

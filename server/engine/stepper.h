@@ -20,6 +20,7 @@
 #include "server/engine/features.h"
 #include "server/engine/kernel.h"
 #include "server/engine/kernel_simd.h"
+#include "server/engine/reach.h"
 #include "server/engine/team.h"
 
 namespace mfn::engine {
@@ -39,15 +40,23 @@ class Stepper {
   void Resize(size_t n);
 
   size_t n() const { return n_; }
-  std::span<T> field() { return {now_.field, n_ * n_}; }
-  std::span<T> activator() { return {now_.activator, n_ * n_}; }
-  std::span<T> inhibitor() { return {now_.inhibitor, n_ * n_}; }
+  // The state, row by row; not while it lies by lanes. Spans that can be written are good until the
+  // next step.
+  std::span<T> field() { return Writable(now_.field); }
+  std::span<T> activator() { return Writable(now_.activator); }
+  std::span<T> inhibitor() { return Writable(now_.inhibitor); }
   std::span<const T> field() const { return {now_.field, n_ * n_}; }
   std::span<const T> activator() const { return {now_.activator, n_ * n_}; }
   std::span<const T> inhibitor() const { return {now_.inhibitor, n_ * n_}; }
 
+  // Before and after many steps without anyone looking on: the order of the cells in which they are
+  // cheapest, if there is one, and back to row by row. Turning costs about as much as three steps,
+  // so this does nothing for a few.
+  void LieByLanes(const KernelParams& params, int64_t steps);
+  void LieByColumns(const KernelParams& params);
+
   // One step. The generator is used for jitter only: n * n normals, row-major. `features`, unless
-  // null, takes in the new field row by row (T is double).
+  // null, takes in the new field row by row (T is double). Neither features nor jitter by lanes.
   StepCounts Step(const KernelParams& params, const std::optional<Spike>& spike,
                   Generator& generator, FeatureAccumulator* features);
 
@@ -73,6 +82,11 @@ class Stepper {
   };
   class TileRun;
 
+  std::span<T> Writable(T* array) {
+    reach_ = {};
+    return {array, n_ * n_};
+  }
+  size_t Place(size_t row, size_t column) const;
   void AddSpike(const std::optional<Spike>& spike);
   const T* RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const;
   void FillBlock(const KernelParams& params, size_t first, size_t end, RowBlock<T>* block) const;
@@ -85,7 +99,9 @@ class Stepper {
 
   size_t n_ = 0;
   Fields now_, next_;
-  T unspiked_{};  // the cell of the last StepMany's first spike before it
+  Reach reach_;       // of the state now
+  size_t lanes_ = 0;  // in which the rows of the state lie; 0: they lie by columns
+  T unspiked_{};      // the cell of the last StepMany's first spike before it
   AlignedVector<T> memory_;
   AlignedVector<double> noise_;
   std::vector<AlignedVector<T>> scratch_;  // one for each thread that works on tiles

@@ -89,5 +89,37 @@ TEST(TargetsTest, EveryBitIsTheSameOnAll) {
   }
 }
 
+// A run that nobody looks on at may put its cells in another order and take several steps at once.
+TEST(TargetsTest, RunsAloneEqualRunsWithAnObserver) {
+  for (int64_t n : {16, 64, 72, 128, 256}) {
+    for (Boundary boundary : {Boundary::kPeriodic, Boundary::kNeumann, Boundary::kDirichlet}) {
+      SimulationConfig config;
+      config.grid_size = n;
+      config.boundary = boundary;
+      config.steps = 60;
+      config.spike_probability = 0.7;
+      config.r_activator = 0.1;
+      config.r_inhibitor = 0.001;
+      config.turing_threshold = 0.5;
+      config.turing_enabled = n != 72;
+      config.seed = Seed(static_cast<uint64_t>(n));
+      RunOptions options;
+      options.chemistry = true;
+      options.observer = [](const StepView&) { return true; };
+      const auto observed = RunSimulation(config, options);
+      ASSERT_TRUE(observed.ok()) << observed.error().message;
+      options.observer = nullptr;
+      ForEachTarget([&] {
+        const auto alone = RunSimulation(config, options);
+        ASSERT_TRUE(alone.ok());
+        EXPECT_EQ(alone->field, observed->field) << n;
+        EXPECT_EQ(alone->activator, observed->activator) << n;
+        EXPECT_EQ(alone->inhibitor, observed->inhibitor) << n;
+        EXPECT_EQ(alone->counters, observed->counters) << n;
+      });
+    }
+  }
+}
+
 }  // namespace
 }  // namespace mfn::engine

@@ -1,0 +1,232 @@
+// One tile of a grid, several steps ahead (stepper.h). Included by stepper.cc alone.
+
+#ifndef MFN_SERVER_ENGINE_TILE_RUN_INL_H_
+#define MFN_SERVER_ENGINE_TILE_RUN_INL_H_
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <optional>
+
+#include "server/engine/aligned.h"
+#include "server/engine/kernel_simd.h"
+#include "server/engine/reach.h"
+#include "server/engine/stepper.h"
+
+namespace mfn::engine {
+
+// Columns on each side of a tile that is not as wide as the grid; a whole number of cache lines.
+inline constexpr size_t kColumnHalo = kMaxStepsAtOnce;
+// Rows that a level of a tile advances at a time (measured), and rows that it keeps: those, and the
+// last two before them.
+inline constexpr size_t kPace = 4;
+inline constexpr size_t kKeep = kPace + 2;
+
+inline size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+
+// Level s holds rows of the state after s steps; level 0 is the grid
+// as it is, the last level the grid as it will be, and the levels between keep the few rows that
+// the next one still needs. Levels advance in turn, some rows at a time, each one row behind the
+// one before it.
+template <typename T>
+class Stepper<T>::TileRun {
+ public:
+  TileRun(const Stepper& grid, const KernelParams& params, size_t steps, const Spikes& spikes,
+          const Tile& tile, AlignedVector<T>* scratch)
+      : grid_(grid),
+        params_(params),
+        steps_(steps),
+        spikes_(spikes),
+        watch_(
+            !WithinLimits(After(grid.reach_, params, {spikes.data(), steps}, kEpsilon<T>), params)),
+        tile_(tile),
+        halo_(grid.Wide() ? kColumnHalo : 0),
+        in_place_(grid.InPlace(params, steps)),
+        width_(tile.column_end - tile.column + 2 * halo_),
+        pitch_(RoundUp(width_ + 2 * kLine, kLine)),
+        scratch_(scratch->data()) {}
+
+  static size_t ScratchSize(size_t steps, size_t width) {
+    const size_t pitch = RoundUp(width + 2 * kLine, kLine);
+    return 3 * steps * pitch * kKeep;
+  }
+
+  // What the last step wrote lies within this.
+  const Reach& seen() const { return seen_; }
+
+  StepCounts Run() {
+    const size_t first_level = halo_ > 0 ? 0 : 1;
+    for (size_t s = 0; s <= steps_; ++s) done_[s] = FirstRow(s);
+    if (first_level == 1) done_[0] = EndRow(0);
+    while (done_[steps_] < EndRow(steps_)) {
+      for (size_t s = first_level; s <= steps_; ++s) {
+        ptrdiff_t target = std::min(done_[s] + static_cast<ptrdiff_t>(kPace), EndRow(s));
+        if (s > 0) target = std::min(target, done_[s - 1] - 1);
+        if (target > done_[s]) AdvanceLevel(s, target);
+      }
+    }
+    return counts_;
+  }
+
+ private:
+  static constexpr size_t kLine = kCacheLine / sizeof(T);
+
+  // Rows of level s, counted from the grid's first; they may lie beyond it on both sides.
+  ptrdiff_t FirstRow(size_t s) const {
+    return static_cast<ptrdiff_t>(tile_.row) - static_cast<ptrdiff_t>(steps_ - s);
+  }
+  ptrdiff_t EndRow(size_t s) const {
+    return static_cast<ptrdiff_t>(tile_.row_end) + static_cast<ptrdiff_t>(steps_ - s);
+  }
+  size_t Wrapped(ptrdiff_t row) const {
+    const ptrdiff_t n = static_cast<ptrdiff_t>(grid_.n_);
+    return static_cast<size_t>(row < 0 ? row + n : row >= n ? row - n : row);
+  }
+
+  // Where level s keeps a row, counted from the level's first cell.
+  size_t Kept(ptrdiff_t row) const {
+    return static_cast<size_t>(row + static_cast<ptrdiff_t>(steps_)) % kKeep * pitch_;
+  }
+  size_t NextKept(size_t at) const { return at + pitch_ == kKeep * pitch_ ? 0 : at + pitch_; }
+  T* Level(size_t s, size_t species) const {
+    return scratch_ + (s * 3 + species) * kKeep * pitch_ + kLine;
+  }
+
+  void AdvanceLevel(size_t s, ptrdiff_t target) {
+    if (s == 0) {
+      for (ptrdiff_t row = done_[0]; row < target; ++row) CopyRow(row);
+    } else {
+      StepTo(s, target);
+    }
+    for (ptrdiff_t row = done_[s]; row < target && s < steps_ && s > 0; ++row) AddSpike(s, row);
+    done_[s] = target;
+  }
+
+  // A row of the grid with its halo, for level 0 of a wide grid.
+  void CopyRow(ptrdiff_t row) const {
+    const size_t n = grid_.n_;
+    const T* arrays[] = {grid_.now_.field, grid_.now_.activator, grid_.now_.inhibitor};
+    for (size_t species = 0; species < (params_.turing_enabled ? 3 : 1); ++species) {
+      const T* from = arrays[species] + Wrapped(row) * n;
+      T* to = Level(0, species) + Kept(row);
+      size_t column = (tile_.column + n - halo_) % n;
+      for (size_t k = 0; k < width_;) {
+        const size_t take = std::min(width_ - k, n - column);
+        std::copy_n(from + column, take, to + k);
+        k += take;
+        column = 0;
+      }
+    }
+  }
+
+  void AddSpike(size_t s, ptrdiff_t row) const {
+    if (!spikes_[s] || spikes_[s]->row != Wrapped(row)) return;
+    T* cells = Level(s, 0) + Kept(row);
+    if (halo_ == 0) {
+      cells[grid_.Place(0, spikes_[s]->column)] += static_cast<T>(spikes_[s]->volt);
+      return;
+    }
+    const size_t n = grid_.n_;
+    // Where the tile's first cell with its halo stands; a narrow grid can come round twice.
+    const size_t start = (tile_.column + n - halo_) % n;
+    for (size_t k = (spikes_[s]->column + n - start) % n; k < width_; k += n) {
+      cells[k] += static_cast<T>(spikes_[s]->volt);
+    }
+  }
+
+  void StepTo(size_t s, ptrdiff_t target) {
+    const bool last = s == steps_;
+    // The halo is no part of the new state.
+    const size_t skip = last ? halo_ : 0;
+    RowBlock<T> block;
+    block.rows = static_cast<size_t>(target - done_[s]);
+    block.width = width_ - 2 * skip;
+    block.by_lanes = grid_.lanes_ > 0;
+    block.ends = halo_ == 0 ? RowEnds::kWrap : last ? RowEnds::kMemory : RowEnds::kOwn;
+    const bool from_grid = s == 1 && halo_ == 0;
+    if (from_grid) {
+      FillFromGrid(&block);
+    } else {
+      FillFromLevel(s - 1, skip, &block);
+    }
+    FillNew(s, last, &block);
+    Reach passed = kNothingSeen;
+    Reach* seen = last ? &seen_ : watch_ ? &passed : nullptr;
+    if (!StepRows(params_, block, seen)) Settle(s, block, last ? 0 : halo_);
+  }
+
+  Fields LevelFields(size_t s) const { return {Level(s, 0), Level(s, 1), Level(s, 2)}; }
+
+  // Rows of the tile itself are where they were until its last level comes by, a step or more
+  // behind the first; those around it, which its neighbours may have replaced, have been put aside.
+  void FillFromGrid(RowBlock<T>* block) const {
+    const Fields& now = grid_.now_;
+    for (size_t k = 0; k < block->rows + 2; ++k) {
+      const ptrdiff_t row = done_[1] - 1 + static_cast<ptrdiff_t>(k);
+      const bool own = !in_place_ || (row >= static_cast<ptrdiff_t>(tile_.row) &&
+                                      row < static_cast<ptrdiff_t>(tile_.row_end));
+      block->field[k] = (own ? now.field : grid_.next_.field) + Wrapped(row) * grid_.n_;
+    }
+    block->activator = now.activator - now.field;
+    block->inhibitor = now.inhibitor - now.field;
+  }
+
+  void FillFromLevel(size_t s, size_t skip, RowBlock<T>* block) const {
+    const Fields from = LevelFields(s);
+    size_t kept = Kept(done_[s + 1] - 1);
+    for (size_t k = 0; k < block->rows + 2; ++k, kept = NextKept(kept)) {
+      block->field[k] = from.field + kept + skip;
+    }
+    block->activator = from.activator - from.field;
+    block->inhibitor = from.inhibitor - from.field;
+  }
+
+  void FillNew(size_t s, bool last, RowBlock<T>* block) const {
+    const Fields to = !last ? LevelFields(s) : in_place_ ? grid_.now_ : grid_.next_;
+    const size_t n = grid_.n_;
+    size_t at = last ? static_cast<size_t>(done_[s]) * n + tile_.column : Kept(done_[s]);
+    for (size_t k = 0; k < block->rows; ++k, at = last ? at + n : NextKept(at)) {
+      block->next_field[k] = to.field + at;
+    }
+    block->next_activator = to.activator - to.field;
+    block->next_inhibitor = to.inhibitor - to.field;
+  }
+
+  // Counts the tile's own cells only: its halo is counted by its neighbours.
+  void Settle(size_t s, const RowBlock<T>& block, size_t halo) {
+    for (size_t k = 0; k < block.rows; ++k) {
+      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k);
+      const bool own =
+          row >= static_cast<ptrdiff_t>(tile_.row) && row < static_cast<ptrdiff_t>(tile_.row_end);
+      StepCounts ignored;
+      const size_t inner = block.width - 2 * halo;
+      SettlePart(block, k, 0, halo, &ignored);
+      SettlePart(block, k, halo, inner, own ? &counts_ : &ignored);
+      SettlePart(block, k, halo + inner, halo, &ignored);
+    }
+  }
+
+  void SettlePart(const RowBlock<T>& b, size_t k, size_t column, size_t width, StepCounts* counts) {
+    T* at = b.next_field[k] + column;
+    SettleRow(params_, width, at, at + b.next_activator, at + b.next_inhibitor, counts);
+  }
+
+  const Stepper& grid_;
+  const KernelParams& params_;
+  const size_t steps_;
+  const Spikes& spikes_;
+  const bool watch_;  // every step, not just the last
+  const Tile tile_;
+  const size_t halo_;
+  const bool in_place_;
+  const size_t width_;  // of a row with its halo
+  const size_t pitch_;  // of rows in scratch
+  T* const scratch_;
+  ptrdiff_t done_[kMaxStepsAtOnce + 1] = {};  // rows of each level before this one are there
+  StepCounts counts_;
+  Reach seen_ = kNothingSeen;
+};
+
+}  // namespace mfn::engine
+
+#endif  // MFN_SERVER_ENGINE_TILE_RUN_INL_H_
