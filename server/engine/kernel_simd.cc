@@ -17,6 +17,7 @@
 #include "hwy/highway.h"
 #include "server/engine/kernel_simd.h"
 #include "server/engine/kinetics-inl.h"
+#include "server/engine/lanes_simd.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace mfn::engine {
@@ -283,11 +284,15 @@ bool StepBlockOf(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& bloc
   return StepBlock<BrusselatorKinetics, true>(d, p, block, reach);
 }
 
+// Rows narrower than a vector go to the instruction set that every processor has (below), which
+// takes them cell by cell; so no other has to be compiled for them.
 template <typename T>
 bool StepBlockAny(const KernelParams& p, const RowBlock<T>& block, Reach* reach) {
   const hn::ScalableTag<T> widest;
-  if (block.width >= hn::Lanes(widest)) return StepBlockOf(widest, p, block, reach);
-  return StepBlockOf(hn::CappedTag<T, 1>(), p, block, reach);
+#if HWY_TARGET == HWY_STATIC_TARGET
+  if (block.width < hn::Lanes(widest)) return StepBlockOf(hn::CappedTag<T, 1>(), p, block, reach);
+#endif
+  return StepBlockOf(widest, p, block, reach);
 }
 
 // NaN stays NaN, and -0.0 becomes a limit of 0.0: hence the comparisons with equality.
@@ -429,10 +434,14 @@ HWY_EXPORT(NoiseDouble);
 HWY_EXPORT(NoiseFloat);
 
 bool StepRows(const KernelParams& params, const RowBlock<double>& block, Reach* seen) {
+  if (block.width < VectorLanes(double()))
+    return HWY_STATIC_DISPATCH(StepDouble)(params, block, seen);
   return HWY_DYNAMIC_DISPATCH(StepDouble)(params, block, seen);
 }
 
 bool StepRows(const KernelParams& params, const RowBlock<float>& block, Reach* seen) {
+  if (block.width < VectorLanes(float()))
+    return HWY_STATIC_DISPATCH(StepFloat)(params, block, seen);
   return HWY_DYNAMIC_DISPATCH(StepFloat)(params, block, seen);
 }
 
