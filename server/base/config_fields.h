@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "server/base/config_bounds.h"
 
 namespace mfn {
 
@@ -36,16 +37,23 @@ inline std::optional<double> NumberMember(const nlohmann::json& object, const ch
   return member->get<double>();
 }
 
-// Within [low, high]; a value beyond was reported by the schema and reads as not given.
+// A value out of bounds was reported by the schema and reads as not given.
 inline std::optional<int64_t> IntMember(const nlohmann::json& object, const char* key,
-                                        int64_t low = 0, int64_t high = int64_t{1} << 40) {
+                                        const IntBounds& bounds) {
   const nlohmann::json* member = FindMember(object, key);
   if (member == nullptr || !member->is_number_integer()) return std::nullopt;
   const double approximate = member->get<double>();
-  if (approximate < static_cast<double>(low) || approximate > static_cast<double>(high)) {
+  if (approximate < static_cast<double>(bounds.low) ||
+      approximate > static_cast<double>(bounds.high)) {
     return std::nullopt;
   }
   return member->get<int64_t>();
+}
+
+inline std::optional<double> NumberMember(const nlohmann::json& object, const char* key,
+                                          const RealBounds& bounds) {
+  const std::optional<double> value = NumberMember(object, key);
+  return value && *value >= bounds.low && *value <= bounds.high ? value : std::nullopt;
 }
 
 // An empty object in place of a member that is absent or no object.

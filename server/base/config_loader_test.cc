@@ -316,6 +316,17 @@ TEST(LoadConfig, PluginsAreProbedAndMayBePinned) {
   EXPECT_THAT(config.server.plugin_pins, ElementsAre(testing::Pair("x.so", digest)));
 }
 
+TEST(LoadConfig, LargeBoundsAreNotDropped) {
+  const Config config = MustLoad(absl::StrCat(
+      "server: {dead_letters: {max_bytes: ", int64_t{1} << 50, "}}\n",
+      "connectors: [{name: in, connector_type: file}]\n",
+      "publishers: [{name: out, publisher_type: file}]\n",
+      "pipelines: [{name: p, source: in, sinks: [out], max_in_flight: {cost: ", int64_t{1} << 50,
+      "}}]\n"));
+  EXPECT_EQ(config.server.dead_letters.max_bytes, int64_t{1} << 50);
+  EXPECT_EQ(config.pipelines[0].max_in_flight_cost, int64_t{1} << 50);
+}
+
 TEST(LoadConfig, HowLongAReaderMayStall) {
   EXPECT_EQ(MustLoad("").server.stream_stall_timeout, absl::Seconds(60));
   const Config never = MustLoad("server: {stream_stall_timeout_ms: 0}");

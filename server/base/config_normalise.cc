@@ -106,16 +106,16 @@ class RetryReader {
 
   RetryConfig Read() {
     RetryConfig retry;
-    retry.max_retries =
-        static_cast<int>(IntMember(policy_, "max_retries", 0, 100).value_or(retry.max_retries));
+    retry.max_retries = static_cast<int>(
+        IntMember(policy_, "max_retries", config_bounds::kMaxRetries).value_or(retry.max_retries));
     ReadStrategy(&retry);
     if (const auto place = OnlyOne(
             {{&backoff_, backoff_path_, "jitter"}, {&policy_, path_, "jitter"}}, problems_)) {
       retry.jitter = JitterNamed(*FindMember(*place->object, place->key), retry.jitter);
     }
     if (const auto place = OnlyOne(Either("multiplier", "backoff_multiplier", 1), problems_)) {
-      const double value = NumberMember(*place->object, place->key).value_or(retry.multiplier);
-      if (value >= 1 && value <= 100) retry.multiplier = value;
+      retry.multiplier = NumberMember(*place->object, place->key, config_bounds::kMultiplier)
+                             .value_or(retry.multiplier);
     }
     const auto base = DurationOf(Either("base_ms", "initial_retry_delay", 1000), problems_);
     const auto limit = DurationOf(Either("max_delay_ms", "max_retry_delay", 1000), problems_);
@@ -126,8 +126,8 @@ class RetryReader {
              absl::StrCat("the first delay, ", absl::FormatDuration(*base),
                           ", is above the maximum delay, ", absl::FormatDuration(*limit)));
     }
-    retry.budget =
-        static_cast<int>(IntMember(policy_, "budget", 0, 1'000'000).value_or(retry.budget));
+    retry.budget = static_cast<int>(
+        IntMember(policy_, "budget", config_bounds::kRetryBudget).value_or(retry.budget));
     ReadOverrides(&retry);
     return retry;
   }
@@ -185,41 +185,45 @@ BreakerConfig ReadBreaker(const json& instance, const std::string& path, Problem
                                          {&value, at, "circuit_breaker_threshold"},
                                          {&instance, path, "circuit_breaker_threshold"}};
   if (const auto place = OnlyOne(thresholds, problems)) {
-    breaker.threshold = static_cast<int>(
-        IntMember(*place->object, place->key, 1, 1'000'000).value_or(breaker.threshold));
+    breaker.threshold =
+        static_cast<int>(IntMember(*place->object, place->key, config_bounds::kBreakerThreshold)
+                             .value_or(breaker.threshold));
   }
-  const double ratio = NumberMember(value, "failure_ratio").value_or(breaker.failure_ratio);
-  if (ratio > 0 && ratio <= 1) breaker.failure_ratio = ratio;
-  if (const auto window = IntMember(value, "ratio_window_ms", 1000, 3'600'000)) {
+  breaker.failure_ratio = NumberMember(value, "failure_ratio", config_bounds::kFailureRatio)
+                              .value_or(breaker.failure_ratio);
+  if (const auto window = IntMember(value, "ratio_window_ms", config_bounds::kRatioWindowMs)) {
     breaker.ratio_window = absl::Milliseconds(*window);
   }
-  breaker.ratio_min_calls = static_cast<int>(
-      IntMember(value, "ratio_min_calls", 1, 1'000'000).value_or(breaker.ratio_min_calls));
+  breaker.ratio_min_calls =
+      static_cast<int>(IntMember(value, "ratio_min_calls", config_bounds::kRatioMinCalls)
+                           .value_or(breaker.ratio_min_calls));
   breaker.timeout =
       DurationOf({{&value, at, "timeout_ms"}, {&value, at, "timeout", 1000}}, problems)
           .value_or(breaker.timeout);
   breaker.max_timeout =
-      absl::Milliseconds(IntMember(value, "max_timeout_ms", 1, kMaxMs)
+      absl::Milliseconds(IntMember(value, "max_timeout_ms", config_bounds::kBreakerTimeoutMs)
                              .value_or(std::max(absl::ToInt64Milliseconds(breaker.max_timeout),
                                                 absl::ToInt64Milliseconds(breaker.timeout))));
   if (breaker.max_timeout < breaker.timeout) {
     Report(problems, MemberPath(at, "max_timeout_ms"),
            absl::StrCat("is below timeout_ms, ", absl::FormatDuration(breaker.timeout)));
   }
-  breaker.successes_to_close = static_cast<int>(
-      IntMember(value, "successes_to_close", 1, 1000).value_or(breaker.successes_to_close));
+  breaker.successes_to_close =
+      static_cast<int>(IntMember(value, "successes_to_close", config_bounds::kSuccessesToClose)
+                           .value_or(breaker.successes_to_close));
   return breaker;
 }
 
 RateLimitConfig ReadRateLimit(const json& instance) {
   const json& value = ObjectMember(instance, "rate_limit");
   RateLimitConfig limit;
-  const double rate = NumberMember(value, "per_second").value_or(0);
-  if (!(rate >= 0.001) || rate > 1e6) return limit;
-  limit.per_second = rate;
+  const auto rate = NumberMember(value, "per_second", config_bounds::kCallsPerSecond);
+  if (!rate) return limit;
+  limit.per_second = *rate;
+  constexpr IntBounds kBurst = config_bounds::kCallBurst;
   limit.burst = static_cast<int>(
-      IntMember(value, "burst", 1, 10'000)
-          .value_or(std::clamp<int64_t>(static_cast<int64_t>(std::ceil(rate)), 1, 10'000)));
+      IntMember(value, "burst", kBurst)
+          .value_or(std::clamp(static_cast<int64_t>(std::ceil(*rate)), kBurst.low, kBurst.high)));
   return limit;
 }
 
@@ -255,16 +259,16 @@ InstanceConfig NormaliseInstance(const json& value, InstanceRole role, const std
           .Read();
   instance.breaker = ReadBreaker(value, path, problems);
   instance.rate_limit = ReadRateLimit(value);
-  instance.max_concurrent_calls =
-      static_cast<int>(IntMember(value, "max_concurrent_calls", 0, 10'000).value_or(0));
+  instance.max_concurrent_calls = static_cast<int>(
+      IntMember(value, "max_concurrent_calls", config_bounds::kConcurrentCalls).value_or(0));
   json data = ObjectMember(value, "config_data");
   if (role == InstanceRole::kPublisher) {
     if (StringMember(value, "delivery_guarantee") == "at_most_once") {
       instance.delivery = DeliveryGuarantee::kAtMostOnce;
     }
-    instance.batch_size =
-        static_cast<int>(IntMember(value, "batch_size", 1, 10'000).value_or(instance.batch_size));
-    if (const auto ms = IntMember(value, "batch_timeout_ms", 0, 3'600'000)) {
+    instance.batch_size = static_cast<int>(
+        IntMember(value, "batch_size", config_bounds::kBatchSize).value_or(instance.batch_size));
+    if (const auto ms = IntMember(value, "batch_timeout_ms", config_bounds::kBatchTimeoutMs)) {
       instance.batch_timeout = absl::Milliseconds(*ms);
     }
     const bool compress = BoolMember(value, "enable_compression").value_or(false);
@@ -291,9 +295,11 @@ PipelineConfig NormalisePipeline(const json& value, const std::string& path, Pro
         sink.is_string() ? sink.get<std::string>() : StringMember(sink, "publisher").value_or("");
     reference.required = BoolMember(sink, "required").value_or(true);
     const json& queue = ObjectMember(sink, "queue");
-    reference.queue_records = static_cast<int>(
-        IntMember(queue, "records", 1, 1'000'000).value_or(reference.queue_records));
-    reference.queue_bytes = IntMember(queue, "bytes", 1024).value_or(reference.queue_bytes);
+    reference.queue_records =
+        static_cast<int>(IntMember(queue, "records", config_bounds::kQueueRecords)
+                             .value_or(reference.queue_records));
+    reference.queue_bytes =
+        IntMember(queue, "bytes", config_bounds::kQueueBytes).value_or(reference.queue_bytes);
     if (StringMember(sink, "overflow") == "dead_letter") {
       reference.overflow = OverflowPolicy::kDeadLetter;
     }
@@ -306,14 +312,16 @@ PipelineConfig NormalisePipeline(const json& value, const std::string& path, Pro
       StringMember(ObjectMember(value, "dead_letter"), "publisher").value_or("");
   pipeline.error_publisher = StringMember(value, "error_publisher").value_or("");
   pipeline.autostart = BoolMember(value, "autostart").value_or(pipeline.autostart);
-  pipeline.workers =
-      static_cast<int>(IntMember(value, "workers", 0, 1024).value_or(pipeline.workers));
+  pipeline.workers = static_cast<int>(
+      IntMember(value, "workers", config_bounds::kWorkers).value_or(pipeline.workers));
   const json& bounds = ObjectMember(value, "max_in_flight");
-  pipeline.max_in_flight_records = static_cast<int>(
-      IntMember(bounds, "records", 1, 1'000'000).value_or(pipeline.max_in_flight_records));
-  pipeline.max_in_flight_bytes =
-      IntMember(bounds, "bytes", 1024).value_or(pipeline.max_in_flight_bytes);
-  pipeline.max_in_flight_cost = IntMember(bounds, "cost", 1).value_or(pipeline.max_in_flight_cost);
+  pipeline.max_in_flight_records =
+      static_cast<int>(IntMember(bounds, "records", config_bounds::kInFlightRecords)
+                           .value_or(pipeline.max_in_flight_records));
+  pipeline.max_in_flight_bytes = IntMember(bounds, "bytes", config_bounds::kInFlightBytes)
+                                     .value_or(pipeline.max_in_flight_bytes);
+  pipeline.max_in_flight_cost =
+      IntMember(bounds, "cost", config_bounds::kInFlightCost).value_or(pipeline.max_in_flight_cost);
   return pipeline;
 }
 

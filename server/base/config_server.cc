@@ -234,21 +234,22 @@ ServerConfig NormaliseServer(const json& value, absl::string_view base_dir, cons
   for (const auto& [file, digest] : ObjectMember(plugins, "sha256").items()) {
     if (digest.is_string()) server.plugin_pins[file] = digest.get<std::string>();
   }
-  if (const auto ms = IntMember(value, "drain_timeout_ms", 0, 3'600'000)) {
+  if (const auto ms = IntMember(value, "drain_timeout_ms", IntBounds{0, config_bounds::kHourMs})) {
     server.drain_timeout = absl::Milliseconds(*ms);
   }
-  if (const auto ms = IntMember(value, "stream_stall_timeout_ms", 0, 3'600'000)) {
+  if (const auto ms =
+          IntMember(value, "stream_stall_timeout_ms", IntBounds{0, config_bounds::kHourMs})) {
     server.stream_stall_timeout = absl::Milliseconds(*ms);
   }
   server.max_concurrent_simulations =
-      static_cast<int>(IntMember(value, "max_concurrent_simulations", 0, 1024)
+      static_cast<int>(IntMember(value, "max_concurrent_simulations", IntBounds{0, 1024})
                            .value_or(server.max_concurrent_simulations));
   const json& letters = ObjectMember(value, "dead_letters");
-  if (const auto hours = IntMember(letters, "max_age_hours", 0, 876'000)) {
+  if (const auto hours = IntMember(letters, "max_age_hours", IntBounds{0, 876'000})) {
     server.dead_letters.max_age = absl::Hours(*hours);
   }
-  server.dead_letters.max_bytes =
-      IntMember(letters, "max_bytes", 0).value_or(server.dead_letters.max_bytes);
+  server.dead_letters.max_bytes = IntMember(letters, "max_bytes", IntBounds{0, int64_t{1} << 50})
+                                      .value_or(server.dead_letters.max_bytes);
   return server;
 }
 

@@ -54,11 +54,17 @@ Expected<void> CheckImage(const BinaryImage& image) {
 }
 
 // What the three variants share once their own checks have passed.
-Expected<BoxFit> Dimension(const BinaryImage& image, const BoxSizeRule& rule) {
+Expected<BoxFit> Dimension(const BinaryImage& image, const BoxSizeRule& rule,
+                           const CancelCheck& cancel = {}) {
   if (auto valid = CheckImage(image); !valid.ok()) return valid.error();
   auto sizes = BoxSizes(rule, image.n());
   if (!sizes.ok()) return sizes.error();
-  return FitBoxCounts(CountBoxes(image, *sizes));
+  std::vector<BoxCount> counts;
+  for (const int64_t& size : *sizes) {
+    if (IsCancelled(cancel)) return Cancelled();
+    for (const BoxCount& count : CountBoxes(image, {&size, 1})) counts.push_back(count);
+  }
+  return FitBoxCounts(counts);
 }
 
 }  // namespace
@@ -197,11 +203,12 @@ BoxFit FitBoxCounts(std::span<const BoxCount> counts) {
   return fit;
 }
 
-Expected<BoxFit> FeatureBoxDimension(const BinaryImage& image, const BoxSizeRule& rule) {
+Expected<BoxFit> FeatureBoxDimension(const BinaryImage& image, const BoxSizeRule& rule,
+                                     const CancelCheck& cancel) {
   if (rule.num_scales < 2) {
     return InvalidArgument("num_scales", static_cast<double>(rule.num_scales), 2.0, std::nullopt);
   }
-  auto fit = Dimension(image, rule);
+  auto fit = Dimension(image, rule, cancel);
   if (fit.ok()) fit->r2 = std::clamp(fit->r2, 0.0, 1.0);
   return fit;
 }

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "server/engine/cancel.h"
 #include "server/engine/error.h"
 
 namespace mfn::engine {
@@ -78,8 +79,10 @@ struct BoxFit {
 // two usable pairs, r2 = 0 when all counts are equal. r2 is not clamped.
 BoxFit FitBoxCounts(std::span<const BoxCount> counts);
 
-// The feature's variant (D_box, D_r2): num_scales >= 2, r2 clamped to [0, 1].
-Expected<BoxFit> FeatureBoxDimension(const BinaryImage& image, const BoxSizeRule& rule = {});
+// The feature's variant (D_box, D_r2): num_scales >= 2, r2 clamped to [0, 1]. `cancel` is polled
+// before each size.
+Expected<BoxFit> FeatureBoxDimension(const BinaryImage& image, const BoxSizeRule& rule = {},
+                                     const CancelCheck& cancel = {});
 
 // The model function's variant: the dimension alone. num_scales >= 1 (1 always gives 0). Sizes
 // above n are skipped, where the reference fails.

@@ -48,25 +48,27 @@ void AddMoments(std::span<const double> mv, Features& f) {
 
 // Section 5.4, and 5.1 for the image at the low threshold.
 Expected<void> AddStructure(std::span<const double> v, int64_t n, const FeatureConfig& config,
-                            Features& f) {
+                            const CancelCheck& cancel, Features& f) {
   const Connectivity connectivity =
       config.connectivity == 8 ? Connectivity::kEight : Connectivity::kFour;
   BinaryImage image;
   image.SetAbove(v, n, config.threshold_low_mv / kMvPerV);
   const BoxSizeRule rule = {config.min_box_size, config.max_box_size, config.num_scales};
-  auto fit = FeatureBoxDimension(image, rule);
+  auto fit = FeatureBoxDimension(image, rule, cancel);
   if (!fit.ok()) return fit.error();
   f.d_box = fit->dimension;
   f.d_r2 = fit->r2;
   f.f_active = static_cast<double>(image.CountActive()) / static_cast<double>(v.size());
+  if (IsCancelled(cancel)) return Cancelled();
   const std::vector<int64_t> sizes = ClusterSizes(image, connectivity);
-  const auto clusters_above = [&](double threshold_mv) {
-    image.SetAbove(v, n, threshold_mv / kMvPerV);
-    return static_cast<int64_t>(ClusterSizes(image, connectivity).size());
-  };
   f.n_clusters_low = static_cast<int64_t>(sizes.size());
-  f.n_clusters_med = clusters_above(config.threshold_med_mv);
-  f.n_clusters_high = clusters_above(config.threshold_high_mv);
+  for (const auto& [threshold_mv, clusters] :
+       {std::pair(config.threshold_med_mv, &f.n_clusters_med),
+        std::pair(config.threshold_high_mv, &f.n_clusters_high)}) {
+    if (IsCancelled(cancel)) return Cancelled();
+    image.SetAbove(v, n, threshold_mv / kMvPerV);
+    *clusters = static_cast<int64_t>(ClusterSizes(image, connectivity).size());
+  }
   if (!sizes.empty()) f.max_cluster_size = *std::max_element(sizes.begin(), sizes.end());
   if (sizes.size() >= 2) {
     f.cluster_size_std = Std(std::vector<double>(sizes.begin(), sizes.end()));
@@ -284,7 +286,8 @@ void FeatureAccumulator::AddEnergy() {
   if (frames_ > 0) energy_covariance_ += t_from_mean * (energy - energy_mean_);
 }
 
-Expected<Features> FeatureAccumulator::Finish(std::span<const double> last_frame_v) {
+Expected<Features> FeatureAccumulator::Finish(std::span<const double> last_frame_v,
+                                              const CancelCheck& cancel) {
   if (frames_ == 0) return InvalidArgument("field", "features need at least one frame");
   std::transform(last_frame_v.begin(), last_frame_v.end(), mv_.begin(),
                  [](double v) { return v * kMvPerV; });
@@ -295,7 +298,7 @@ Expected<Features> FeatureAccumulator::Finish(std::span<const double> last_frame
   f.v_mean = statistics.mean;
   f.v_std = statistics.std;
   AddMoments(mv_, f);
-  if (auto added = AddStructure(last_frame_v, grid_size_, config_, f); !added.ok()) {
+  if (auto added = AddStructure(last_frame_v, grid_size_, config_, cancel, f); !added.ok()) {
     return added.error();
   }
   if (frames_ < 2) return f;
@@ -317,7 +320,8 @@ Expected<Features> FeatureAccumulator::Finish(std::span<const double> last_frame
 }
 
 Expected<Features> ExtractFeatures(std::span<const double> frames_v, int64_t num_frames,
-                                   int64_t grid_size, const FeatureConfig& config) {
+                                   int64_t grid_size, const FeatureConfig& config,
+                                   const CancelCheck& cancel) {
   auto accumulator = FeatureAccumulator::Create(grid_size, config);
   if (!accumulator.ok()) return accumulator.error();
   const size_t cells = static_cast<size_t>(grid_size * grid_size);
@@ -328,10 +332,11 @@ Expected<Features> ExtractFeatures(std::span<const double> frames_v, int64_t num
                                         " (>= 1) frames of " + std::to_string(cells));
   }
   for (size_t t = 0; t < static_cast<size_t>(num_frames); ++t) {
+    if (IsCancelled(cancel)) return Cancelled();
     auto added = accumulator->AddFrame(frames_v.subspan(t * cells, cells));
     if (!added.ok()) return added.error();
   }
-  return accumulator->Finish(frames_v.last(cells));
+  return accumulator->Finish(frames_v.last(cells), cancel);
 }
 
 std::vector<std::string> FeatureWarnings(const Features& f, bool strict) {

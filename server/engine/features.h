@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/engine/aligned.h"
+#include "server/engine/cancel.h"
 #include "server/engine/error.h"
 #include "server/engine/sum_simd.h"
 
@@ -126,8 +127,8 @@ class FeatureAccumulator {
   void Advance(const double* before, const double* frame_v, size_t ready, const Cell* changed);
 
   // The features of all frames so far; static ones are those of the last frame, which is given
-  // again. kInvalidArgument if there was no frame. More frames may follow.
-  Expected<Features> Finish(std::span<const double> last_frame_v);
+  // again. kInvalidArgument if there was no frame. More frames may follow, also after kCancelled.
+  Expected<Features> Finish(std::span<const double> last_frame_v, const CancelCheck& cancel = {});
 
   int64_t frames() const { return frames_; }
 
@@ -190,8 +191,10 @@ class FeatureAccumulator {
 };
 
 // Convenience: a history of T frames, frame-major, T * N * N values in volt. T = 1 is one field.
+// `cancel` is polled before each frame and as Finish does.
 Expected<Features> ExtractFeatures(std::span<const double> frames_v, int64_t num_frames,
-                                   int64_t grid_size, const FeatureConfig& config = {});
+                                   int64_t grid_size, const FeatureConfig& config = {},
+                                   const CancelCheck& cancel = {});
 
 // Section 5.5: what looks wrong in a set of features, one sentence each; empty if nothing does.
 // `strict` narrows the accepted D_box from [0, 2.5] to [1.4, 1.9].

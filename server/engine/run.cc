@@ -54,7 +54,7 @@ Expected<void> CheckHistory(const SimulationConfig& config, const RunOptions& op
 
 Expected<void> CopyFeatures(const RunOptions& options, Simulation& simulation, RunResult& result) {
   if (!options.features) return {};
-  auto features = simulation.features().Finish(simulation.field());
+  auto features = simulation.features().Finish(simulation.field(), options.cancel);
   if (!features.ok()) return features.error();
   result.features = *features;
   if (options.snapshot) result.feature_state = simulation.features().State();

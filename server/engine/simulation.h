@@ -12,6 +12,7 @@
 #include <span>
 
 #include "server/engine/aligned.h"
+#include "server/engine/cancel.h"
 #include "server/engine/config.h"
 #include "server/engine/error.h"
 #include "server/engine/features.h"
@@ -43,9 +44,6 @@ struct StepView {
 
 // Called after each step; false ends the run without error. Must not throw.
 using StepObserver = std::function<bool(const StepView&)>;
-// Polled before each step, or before each few steps that are taken at once; true ends the run with
-// kCancelled. Must not throw.
-using CancelCheck = std::function<bool()>;
 
 // A caller's initial state. `field` must have N * N values in [-1e100, 1e100]; `activator` and
 // `inhibitor` may be empty. Nothing is drawn for a field that is given; one that is not is drawn as

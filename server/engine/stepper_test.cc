@@ -8,33 +8,12 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
-#include <new>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "server/engine/count_allocations.h"
 #include "server/engine/simulation.h"
-
-namespace {
-// Counts this thread's allocations.
-thread_local int64_t allocations = 0;
-}  // namespace
-
-void* operator new(size_t size) {
-  ++allocations;
-  if (void* memory = std::malloc(size > 0 ? size : 1)) return memory;
-  throw std::bad_alloc();
-}
-void* operator new(size_t size, std::align_val_t align) {
-  ++allocations;
-  const size_t unit = static_cast<size_t>(align);
-  if (void* memory = std::aligned_alloc(unit, (size + unit - 1) / unit * unit)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace mfn::engine {
 namespace {
@@ -169,12 +148,12 @@ TEST(SimulationThreadsTest, SteppingAllocatesNothing) {
       FeatureAccumulator& features = (*simulation)->features();
       ASSERT_TRUE(features.Reset(n, {}).ok());
       ASSERT_TRUE((*simulation)->Run(20).ok());  // makes room for tiles
-      const int64_t before = allocations;
+      const uint64_t before = AllocationsSoFar();
       ASSERT_TRUE((*simulation)->Run(20).ok());
       ASSERT_TRUE((*simulation)->Run(20, {}, {}, &features).ok());
-      EXPECT_EQ(allocations - before, 0) << n;
+      EXPECT_EQ(AllocationsSoFar() - before, 0u) << n;
       ASSERT_TRUE((*simulation)->Reset(config).ok());
-      EXPECT_EQ(allocations - before, 0) << n;
+      EXPECT_EQ(AllocationsSoFar() - before, 0u) << n;
     }
   }
 }

@@ -16,6 +16,7 @@ namespace {
 
 constexpr size_t kMaxBatch = 100;
 constexpr size_t kMaxBatchBytes = size_t{16} << 20;  // a batch is copied
+constexpr size_t kMaxLoggedMessage = 500;
 
 bool IsUtf8(absl::string_view text) {
   // The library's own check: dumping refuses what is not.
@@ -161,6 +162,7 @@ void DeadLetterWriter::KeepBatch() {
   if (parked_) events_.trouble("");
   for (const Casualty& casualty : batch_) {
     if (parked_) events_.unparked(casualty.item);
+    Tell(casualty);
     events_.kept(casualty);
   }
   const auto optional = std::count_if(batch_.begin(), batch_.end(),
@@ -171,6 +173,22 @@ void DeadLetterWriter::KeepBatch() {
   optional_ -= static_cast<size_t>(optional);
   busy_ = false;
   not_before_ = 0;
+}
+
+void DeadLetterWriter::Tell(const Casualty& casualty) {
+  const auto left_out = log_limit_.Pass(options_.clock->MonotonicNanos());
+  if (!left_out) return;
+  Log(LogLevel::kWarning, "pipeline", "an item is kept as a dead letter",
+      {{"pipeline", options_.pipeline},
+       {"request_id", casualty.item->request_id},
+       {"record_id", casualty.item->record_id},
+       {"item", absl::StrCat(casualty.item->index)},
+       {"key", casualty.item->key},
+       {"sink", casualty.sink},
+       {"code", casualty.code},
+       {"reason", casualty.reason},
+       {"error", std::string(absl::ClippedSubstr(casualty.message, 0, kMaxLoggedMessage))},
+       {"lines_left_out", absl::StrCat(*left_out)}});
 }
 
 absl::Status DeadLetterWriter::Keep(const std::vector<Casualty>& batch) {

@@ -20,6 +20,7 @@
 #include "mfn/v1/simulation.pb.h"
 #include "server/base/cancellation.h"
 #include "server/base/clock.h"
+#include "server/base/log_limit.h"
 #include "server/base/mutex.h"
 #include "server/pipeline/item.h"
 #include "server/pipeline/tuning.h"
@@ -79,10 +80,13 @@ class DeadLetterWriter {
   absl::Status Store(const std::vector<const Casualty*>& batch);
   absl::Status Publish(const std::vector<Casualty>& batch);
   std::string Letter(const Casualty& casualty) const;
+  // One line for each letter, as long as they are not too many.
+  void Tell(const Casualty& casualty);
 
   const Options options_;
   const Events events_;
   CancellationSource stop_;
+  LogLimit log_limit_;
 
   // Of whoever steps.
   std::vector<Casualty> batch_;

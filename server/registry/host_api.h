@@ -13,9 +13,9 @@
 #include "server/base/cancellation.h"
 #include "server/base/clock.h"
 #include "server/base/config.h"
+#include "server/base/log_limit.h"
 #include "server/registry/cancel_fd.h"
 #include "server/registry/instance.h"
-#include "server/registry/log_limit.h"
 
 // One call into a plugin. Used by the call's thread only, except deadline and cancellation, which
 // any thread may read while the call runs.

@@ -1,40 +1,19 @@
-// What a call may not cost: allocations once warm. Counts this binary's operator new.
-#include <cstdlib>
-#include <new>
+// What a call may not cost: allocations once warm.
 #include <thread>
 
 #include "gtest/gtest.h"
+#include "server/engine/count_allocations.h"
 #include "server/resilience/guarded_call.h"
-
-namespace {
-thread_local uint64_t allocations = 0;
-
-void* Allocate(std::size_t size, std::size_t alignment) {
-  ++allocations;
-  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return Allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return Allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace mfn::resilience {
 namespace {
 
 uint64_t AllocationsOf(Guard* guard, const CallOptions& options, Outcome outcome) {
-  const uint64_t before = allocations;
+  const uint64_t before = AllocationsSoFar();
   for (int i = 0; i < 1000; ++i) {
     guard->Call(options, [&](const Attempt&) { return AttemptResult{outcome, {}}; });
   }
-  return allocations - before;
+  return AllocationsSoFar() - before;
 }
 
 TEST(GuardedCallCostTest, NothingIsAllocatedOnceAThreadIsWarm) {
@@ -53,9 +32,9 @@ TEST(GuardedCallCostTest, NothingIsAllocatedOnceAThreadIsWarm) {
   };
   measure();
   std::thread(measure).join();
-  const uint64_t before = allocations;
+  const uint64_t before = AllocationsSoFar();
   ::operator delete(::operator new(8));
-  EXPECT_EQ(allocations, before + 1) << "the counter counts";
+  EXPECT_EQ(AllocationsSoFar(), before + 1) << "the counter counts";
 }
 
 TEST(GuardedCallCostTest, FailuresAndRejectionsAllocateNothingEither) {

@@ -8,29 +8,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <ctime>
-#include <new>
 
+#include "server/engine/count_allocations.h"
 #include "server/resilience/guarded_call.h"
-
-namespace {
-thread_local uint64_t allocations = 0;
-
-void* Allocate(std::size_t size, std::size_t alignment) {
-  ++allocations;
-  void* memory = std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-}  // namespace
-
-void* operator new(std::size_t size) { return Allocate(size, alignof(std::max_align_t)); }
-void* operator new(std::size_t size, std::align_val_t alignment) {
-  return Allocate(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -52,9 +32,9 @@ int64_t ThreadNanos() {
 template <typename Once>
 void Measure(benchmark::State& state, Once once) {
   once();  // warm
-  const uint64_t allocated = allocations;
+  const uint64_t allocated = mfn::AllocationsSoFar();
   for (int k = 0; k < 1000; ++k) once();
-  state.counters["allocations"] = static_cast<double>(allocations - allocated);
+  state.counters["allocations"] = static_cast<double>(mfn::AllocationsSoFar() - allocated);
   const int64_t start = ThreadNanos();
   for (auto _ : state) once();
   const auto iterations = static_cast<double>(state.iterations());

@@ -8,6 +8,8 @@
 namespace mfn::engine {
 namespace {
 
+constexpr int64_t kPointsBetweenPolls = 4096;  // some 100 us
+
 constexpr double kTwoPi = 6.283185307179586;
 constexpr double kMinDeterminant = 1e-10;
 constexpr double kBoundedDistance = 100.0;
@@ -65,7 +67,8 @@ Expected<void> CheckRange(const char* field, double value, double min, double ma
 
 }  // namespace
 
-Expected<IfsResult> RunIfs(Generator& generator, const IfsOptions& options) {
+Expected<IfsResult> RunIfs(Generator& generator, const IfsOptions& options,
+                           const CancelCheck& cancel) {
   if (auto ok = CheckOptions(options); !ok.ok()) return ok.error();
   IfsResult result;
   std::vector<double> determinants;
@@ -79,6 +82,7 @@ Expected<IfsResult> RunIfs(Generator& generator, const IfsOptions& options) {
   double y = 0.0;
   double sum_of_logs = 0.0;
   for (int64_t point = 0; point < options.num_points; ++point) {
+    if (point % kPointsBetweenPolls == 0 && IsCancelled(cancel)) return Cancelled();
     const uint64_t k = generator.Integers(static_cast<uint64_t>(options.num_transforms));
     const IfsTransform& t = result.transforms[k];
     const double next_x = ((t.a * x) + (t.b * y)) + t.e;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "server/engine/cancel.h"
 #include "server/engine/error.h"
 #include "server/engine/rng.h"
 #include "server/engine/seed.h"
@@ -42,7 +43,9 @@ struct IfsResult {
 
 // Continues the generator's stream. kInvalidArgument on the name of an option out of its range or
 // not finite. Scales are otherwise unchecked here: with scales above 1 the points may diverge.
-Expected<IfsResult> RunIfs(Generator& generator, const IfsOptions& options);
+// `cancel` is polled every few thousand points.
+Expected<IfsResult> RunIfs(Generator& generator, const IfsOptions& options,
+                           const CancelCheck& cancel = {});
 
 // The validated variant. Defaults and ranges of section 6.2; min_box_size and num_scales configure
 // the box counting of the same engine.

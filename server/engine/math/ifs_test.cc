@@ -6,6 +6,7 @@
 
 #include <limits>
 
+#include "server/engine/cancel_probe.h"
 #include "server/engine/math/golden_test_util.h"
 
 namespace mfn::engine {
@@ -43,6 +44,16 @@ TEST(Ifs, MatchesGoldenVectors) {
     EXPECT_EQ(Sha256(result->points), c.at("sha256_points").get<std::string>());
     EXPECT_EQ(generator.Random(), ToDouble(c.at("rng_next_double")));
   }
+}
+
+TEST(Ifs, StopsWhenCancelled) {
+  IfsOptions options;
+  options.num_points = kMaxIfsPoints;
+  options.num_transforms = kMaxIfsTransforms;
+  ExpectStopsWhenCancelled([&](const CancelCheck& cancel) {
+    Generator generator(uint64_t{7});
+    return RunIfs(generator, options, cancel);
+  });
 }
 
 TEST(Ifs, WithoutPointsEverythingElseIsEqual) {

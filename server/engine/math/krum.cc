@@ -8,8 +8,6 @@
 #include <numeric>
 #include <string>
 
-#include "server/engine/math/cancelled.h"
-
 namespace mfn::engine {
 namespace {
 

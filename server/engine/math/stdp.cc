@@ -6,8 +6,6 @@
 #include <cmath>
 #include <string>
 
-#include "server/engine/math/cancelled.h"
-
 namespace mfn::engine {
 namespace {
 

@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
+#include "server/engine/cancel.h"
 #include "server/engine/error.h"
-#include "server/engine/simulation.h"
 
 namespace mfn::engine {
 

@@ -1,8 +1,9 @@
-// How much one plugin instance may log: a burst, then a few lines a second. What is beyond is left
+// How much somebody may log who may have much to say (a plugin instance, the dead letters of a
+// pipeline): a burst, then a few lines a second. What is beyond is left
 // out and counted, so that a loop that logs costs neither the disk nor the others' lines.
 // Thread-safe.
-#ifndef MFN_SERVER_REGISTRY_LOG_LIMIT_H_
-#define MFN_SERVER_REGISTRY_LOG_LIMIT_H_
+#ifndef MFN_SERVER_BASE_LOG_LIMIT_H_
+#define MFN_SERVER_BASE_LOG_LIMIT_H_
 
 #include <cstdint>
 #include <optional>
@@ -10,7 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "server/base/mutex.h"
 
-namespace mfn::registry {
+namespace mfn {
 
 class LogLimit {
  public:
@@ -40,6 +41,6 @@ class LogLimit {
   uint64_t left_out_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
-}  // namespace mfn::registry
+}  // namespace mfn
 
-#endif  // MFN_SERVER_REGISTRY_LOG_LIMIT_H_
+#endif  // MFN_SERVER_BASE_LOG_LIMIT_H_
