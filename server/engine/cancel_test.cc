@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "server/engine/boxcount.h"
-#include "server/engine/cancel_probe.h"
+#include "server/engine/cancel_test_util.h"
 #include "server/engine/features.h"
 #include "server/engine/run.h"
 

@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "server/engine/cancel_probe.h"
+#include "server/engine/cancel_test_util.h"
 #include "server/engine/math/golden_test_util.h"
 
 namespace mfn::engine {

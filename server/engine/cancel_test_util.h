@@ -1,7 +1,7 @@
 // For tests: how long a computation goes on without looking whether it is cancelled.
 
-#ifndef MFN_SERVER_ENGINE_CANCEL_PROBE_H_
-#define MFN_SERVER_ENGINE_CANCEL_PROBE_H_
+#ifndef MFN_SERVER_ENGINE_CANCEL_TEST_UTIL_H_
+#define MFN_SERVER_ENGINE_CANCEL_TEST_UTIL_H_
 
 #include <gtest/gtest.h>
 
@@ -78,4 +78,4 @@ void ExpectStopsWhenCancelled(Compute compute) {
 
 }  // namespace mfn::engine
 
-#endif  // MFN_SERVER_ENGINE_CANCEL_PROBE_H_
+#endif  // MFN_SERVER_ENGINE_CANCEL_TEST_UTIL_H_
