@@ -55,7 +55,7 @@ absl::Status Nernst(const mfn::v1::ComputeNernstRequest& request,
   return absl::OkStatus();
 }
 
-absl::Status Ifs(const mfn::v1::GenerateIfsRequest& request,
+absl::Status Ifs(const mfn::v1::GenerateIfsRequest& request, const Cancellation& cancel,
                  mfn::v1::GenerateIfsResponse* response) {
   engine::IfsOptions options;
   if (request.has_num_points()) options.num_points = request.num_points();
@@ -70,7 +70,7 @@ absl::Status Ifs(const mfn::v1::GenerateIfsRequest& request,
   auto seed = ReadSeed(request.has_seed(), request.seed(), request.wide_seed());
   if (!seed.ok()) return seed.status();
   engine::Generator generator(*seed);
-  auto ifs = engine::RunIfs(generator, options);
+  auto ifs = engine::RunIfs(generator, options, [&] { return cancel.cancelled(); });
   if (!ifs.ok()) return pipeline::ToStatus(ifs.error());
   response->set_lyapunov_exponent(ifs->lyapunov_exponent);
   response->set_max_abs_coordinate(ifs->max_abs_coordinate);
@@ -89,7 +89,7 @@ absl::Status Ifs(const mfn::v1::GenerateIfsRequest& request,
 }
 
 absl::Status BoxDimension(const mfn::v1::ComputeBoxDimensionRequest& request,
-                          const Cancellation& /*cancel*/,
+                          const Cancellation& cancel,
                           mfn::v1::ComputeBoxDimensionResponse* response) {
   FieldData field;
   if (absl::Status s = Required(request.has_field(), "field"); !s.ok()) return s;
@@ -106,7 +106,8 @@ absl::Status BoxDimension(const mfn::v1::ComputeBoxDimensionRequest& request,
     rule.max_box_size = request.max_box_size();
   }
   const std::vector<uint8_t> active = engine::ActiveCells(field.values, threshold);
-  auto fit = engine::FeatureBoxDimension({active, field.n}, rule);
+  auto fit =
+      engine::FeatureBoxDimension({active, field.n}, rule, [&] { return cancel.cancelled(); });
   if (!fit.ok()) return pipeline::ToStatus(fit.error());
   response->set_dimension(fit->dimension);
   response->set_r_squared(fit->r2);
@@ -219,7 +220,7 @@ class AnalysisService final : public mfn::v1::AnalysisService::CallbackService {
                                         mfn::v1::GenerateIfsResponse* response) override {
     return calls_->Unary(
         context, "mfn.v1.AnalysisService/GenerateIfs", Lane::kSimulation,
-        [=](const CallInfo&) { return Ifs(*request, response); },
+        [=](const CallInfo& call) { return Ifs(*request, call.cancel, response); },
         request->include_points() ? 3 * kMaxReplyFieldBytes : 65536);
   }
   grpc::ServerUnaryReactor* ComputeBoxDimension(

@@ -9,6 +9,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/config_bounds.h"
 #include "server/pipeline/codec.h"
 #include "server/rpc/proto_read.h"
 #include "server/rpc/status.h"
@@ -23,10 +24,15 @@ using pipeline::FieldError;
   if (absl::Status s_ = (expression); !s_.ok()) return s_
 
 absl::Status Assign(const google::protobuf::Duration& from, absl::string_view field,
-                    absl::Duration min, absl::Duration max, absl::Duration* to) {
-  auto value = ReadDuration(from, field, min, max);
+                    const IntBounds& ms, absl::Duration* to) {
+  auto value = ReadDuration(from, field, absl::Milliseconds(ms.low), absl::Milliseconds(ms.high));
   if (value.ok()) *to = *value;
   return value.status();
+}
+
+absl::Status Check(absl::string_view field, double value, const auto& bounds) {
+  return CheckRange(field, value, static_cast<double>(bounds.low),
+                    static_cast<double>(bounds.high));
 }
 
 absl::Status CheckEnum(absl::string_view field, int value, int max) {
@@ -71,7 +77,7 @@ absl::Status ReadRetry(const mfn::v1::RetryPolicy& from, RetryConfig* to) {
   const absl::string_view prefix = "connector.retry_policy.";
   if (from.has_max_retries()) {
     MFN_RETURN_IF_ERROR(
-        CheckRange(absl::StrCat(prefix, "max_retries"), from.max_retries(), 0, 100));
+        Check(absl::StrCat(prefix, "max_retries"), from.max_retries(), config_bounds::kMaxRetries));
     to->max_retries = from.max_retries();
   }
   MFN_RETURN_IF_ERROR(CheckEnum(absl::StrCat(prefix, "backoff"), from.backoff(),
@@ -83,18 +89,20 @@ absl::Status ReadRetry(const mfn::v1::RetryPolicy& from, RetryConfig* to) {
   if (from.jitter() > 0) to->jitter = static_cast<JitterKind>(from.jitter() - 1);
   if (from.has_initial_delay()) {
     MFN_RETURN_IF_ERROR(Assign(from.initial_delay(), absl::StrCat(prefix, "initial_delay"),
-                               absl::ZeroDuration(), absl::Hours(1), &to->initial_delay));
+                               config_bounds::kInitialDelayMs, &to->initial_delay));
   }
   if (from.has_multiplier()) {
-    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(prefix, "multiplier"), from.multiplier(), 1, 100));
+    MFN_RETURN_IF_ERROR(
+        Check(absl::StrCat(prefix, "multiplier"), from.multiplier(), config_bounds::kMultiplier));
     to->multiplier = from.multiplier();
   }
   if (from.has_max_delay()) {
     MFN_RETURN_IF_ERROR(Assign(from.max_delay(), absl::StrCat(prefix, "max_delay"),
-                               absl::ZeroDuration(), absl::Hours(24), &to->max_delay));
+                               config_bounds::kMaxDelayMs, &to->max_delay));
   }
   if (from.has_budget()) {
-    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(prefix, "budget"), from.budget(), 0, 1e6));
+    MFN_RETURN_IF_ERROR(
+        Check(absl::StrCat(prefix, "budget"), from.budget(), config_bounds::kRetryBudget));
     to->budget = from.budget();
   }
   return ReadOverrides(from, to);
@@ -103,55 +111,63 @@ absl::Status ReadRetry(const mfn::v1::RetryPolicy& from, RetryConfig* to) {
 absl::Status ReadRatio(const mfn::v1::CircuitBreaker& from, BreakerConfig* to) {
   const absl::string_view prefix = "connector.circuit_breaker.";
   if (from.has_failure_ratio()) {
-    MFN_RETURN_IF_ERROR(
-        CheckRange(absl::StrCat(prefix, "failure_ratio"), from.failure_ratio(), 0.01, 1));
+    MFN_RETURN_IF_ERROR(Check(absl::StrCat(prefix, "failure_ratio"), from.failure_ratio(),
+                              config_bounds::kFailureRatio));
     to->failure_ratio = from.failure_ratio();
   }
   if (from.has_ratio_window()) {
     MFN_RETURN_IF_ERROR(Assign(from.ratio_window(), absl::StrCat(prefix, "ratio_window"),
-                               absl::Seconds(1), absl::Hours(1), &to->ratio_window));
+                               config_bounds::kRatioWindowMs, &to->ratio_window));
   }
   if (!from.has_ratio_min_calls()) return absl::OkStatus();
   to->ratio_min_calls = from.ratio_min_calls();
-  return CheckRange(absl::StrCat(prefix, "ratio_min_calls"), from.ratio_min_calls(), 1, 1e6);
+  return Check(absl::StrCat(prefix, "ratio_min_calls"), from.ratio_min_calls(),
+               config_bounds::kRatioMinCalls);
 }
 
 absl::Status ReadBreaker(const mfn::v1::CircuitBreaker& from, BreakerConfig* to) {
   const absl::string_view prefix = "connector.circuit_breaker.";
   if (from.has_enabled()) to->enabled = from.enabled();
   if (from.has_threshold()) {
-    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(prefix, "threshold"), from.threshold(), 1, 1e6));
+    MFN_RETURN_IF_ERROR(Check(absl::StrCat(prefix, "threshold"), from.threshold(),
+                              config_bounds::kBreakerThreshold));
     to->threshold = from.threshold();
   }
   if (from.has_timeout()) {
     MFN_RETURN_IF_ERROR(Assign(from.timeout(), absl::StrCat(prefix, "timeout"),
-                               absl::Milliseconds(1), absl::Hours(24), &to->timeout));
+                               config_bounds::kBreakerTimeoutMs, &to->timeout));
   }
   to->max_timeout = std::max(to->max_timeout, to->timeout);
   if (from.has_max_timeout()) {
-    MFN_RETURN_IF_ERROR(Assign(from.max_timeout(), absl::StrCat(prefix, "max_timeout"), to->timeout,
-                               absl::Hours(24), &to->max_timeout));
+    const auto limit =
+        ReadDuration(from.max_timeout(), absl::StrCat(prefix, "max_timeout"), to->timeout,
+                     absl::Milliseconds(config_bounds::kBreakerTimeoutMs.high));
+    if (!limit.ok()) return limit.status();
+    to->max_timeout = *limit;
   }
   if (from.has_successes_to_close()) {
-    MFN_RETURN_IF_ERROR(
-        CheckRange(absl::StrCat(prefix, "successes_to_close"), from.successes_to_close(), 1, 1000));
+    MFN_RETURN_IF_ERROR(Check(absl::StrCat(prefix, "successes_to_close"), from.successes_to_close(),
+                              config_bounds::kSuccessesToClose));
     to->successes_to_close = from.successes_to_close();
   }
   return ReadRatio(from, to);
 }
 
 absl::Status ReadLimits(const mfn::v1::Connector& from, InstanceConfig* to) {
-  MFN_RETURN_IF_ERROR(
-      CheckRange("connector.max_concurrent_calls", from.max_concurrent_calls(), 0, 10'000));
+  MFN_RETURN_IF_ERROR(Check("connector.max_concurrent_calls", from.max_concurrent_calls(),
+                            config_bounds::kConcurrentCalls));
   to->max_concurrent_calls = from.max_concurrent_calls();
   if (!from.has_rate_limit()) return absl::OkStatus();
   const double rate = from.rate_limit().per_second();
-  MFN_RETURN_IF_ERROR(CheckRange("connector.rate_limit.per_second", rate, 0.001, 1e6));
+  MFN_RETURN_IF_ERROR(
+      Check("connector.rate_limit.per_second", rate, config_bounds::kCallsPerSecond));
+  constexpr IntBounds kBurst = config_bounds::kCallBurst;
   to->rate_limit.per_second = rate;
-  to->rate_limit.burst = static_cast<int>(std::clamp(std::ceil(rate), 1.0, 1e4));
+  to->rate_limit.burst =
+      static_cast<int>(std::clamp(static_cast<int64_t>(std::ceil(rate)), kBurst.low, kBurst.high));
   if (!from.rate_limit().has_burst()) return absl::OkStatus();
   to->rate_limit.burst = from.rate_limit().burst();
-  return CheckRange("connector.rate_limit.burst", from.rate_limit().burst(), 1, 10'000);
+  return Check("connector.rate_limit.burst", from.rate_limit().burst(), kBurst);
 }
 
 absl::Status ReadPublisher(const mfn::v1::Connector& from, InstanceConfig* to) {
@@ -167,50 +183,51 @@ absl::Status ReadPublisher(const mfn::v1::Connector& from, InstanceConfig* to) {
     to->delivery = DeliveryGuarantee::kAtMostOnce;
   }
   if (from.has_batch_size()) {
-    MFN_RETURN_IF_ERROR(CheckRange("connector.batch_size", from.batch_size(), 1, 10000));
+    MFN_RETURN_IF_ERROR(
+        Check("connector.batch_size", from.batch_size(), config_bounds::kBatchSize));
     to->batch_size = from.batch_size();
   }
   if (!from.has_batch_timeout()) return absl::OkStatus();
-  return Assign(from.batch_timeout(), "connector.batch_timeout", absl::ZeroDuration(),
-                absl::Hours(1), &to->batch_timeout);
+  return Assign(from.batch_timeout(), "connector.batch_timeout", config_bounds::kBatchTimeoutMs,
+                &to->batch_timeout);
 }
 
 absl::Status CheckPipelineBounds(const mfn::v1::Pipeline& from) {
   MFN_RETURN_IF_ERROR(
       CheckEnum("pipeline.processor", from.processor(), mfn::v1::Pipeline::Processor_MAX));
-  MFN_RETURN_IF_ERROR(CheckRange("pipeline.workers", from.workers(), 0, 256));
+  MFN_RETURN_IF_ERROR(Check("pipeline.workers", from.workers(), config_bounds::kWorkers));
   if (from.has_max_in_flight_records()) {
-    MFN_RETURN_IF_ERROR(
-        CheckRange("pipeline.max_in_flight_records", from.max_in_flight_records(), 1, 1e6));
+    MFN_RETURN_IF_ERROR(Check("pipeline.max_in_flight_records", from.max_in_flight_records(),
+                              config_bounds::kInFlightRecords));
   }
   if (from.has_max_in_flight_bytes()) {
-    MFN_RETURN_IF_ERROR(CheckRange("pipeline.max_in_flight_bytes",
-                                   static_cast<double>(from.max_in_flight_bytes()), 1024,
-                                   static_cast<double>(int64_t{1} << 36)));
+    MFN_RETURN_IF_ERROR(Check("pipeline.max_in_flight_bytes",
+                              static_cast<double>(from.max_in_flight_bytes()),
+                              config_bounds::kInFlightBytes));
   }
   if (from.has_max_in_flight_cost()) {
-    MFN_RETURN_IF_ERROR(CheckRange("pipeline.max_in_flight_cost",
-                                   static_cast<double>(from.max_in_flight_cost()), 1,
-                                   static_cast<double>(int64_t{1} << 50)));
+    MFN_RETURN_IF_ERROR(Check("pipeline.max_in_flight_cost",
+                              static_cast<double>(from.max_in_flight_cost()),
+                              config_bounds::kInFlightCost));
   }
-  if (from.sinks().empty() || from.sinks_size() > 16) {
-    return FieldError(
-        "pipeline.sinks", "OUT_OF_RANGE",
-        absl::StrCat("pipeline.sinks has ", from.sinks_size(), " entries, must have 1 to 16"));
+  constexpr IntBounds kSinks = config_bounds::kSinks;
+  if (from.sinks_size() < kSinks.low || from.sinks_size() > kSinks.high) {
+    return FieldError("pipeline.sinks", "OUT_OF_RANGE",
+                      absl::StrCat("pipeline.sinks has ", from.sinks_size(), " entries, must have ",
+                                   kSinks.low, " to ", kSinks.high));
   }
   return absl::OkStatus();
 }
 
 absl::Status ReadQueue(const mfn::v1::PipelineSink& from, const std::string& field, SinkRef* to) {
   if (from.has_queue_records()) {
-    MFN_RETURN_IF_ERROR(
-        CheckRange(absl::StrCat(field, ".queue_records"), from.queue_records(), 1, 1e6));
+    MFN_RETURN_IF_ERROR(Check(absl::StrCat(field, ".queue_records"), from.queue_records(),
+                              config_bounds::kQueueRecords));
     to->queue_records = from.queue_records();
   }
   if (from.has_queue_bytes()) {
-    MFN_RETURN_IF_ERROR(CheckRange(absl::StrCat(field, ".queue_bytes"),
-                                   static_cast<double>(from.queue_bytes()), 1024,
-                                   static_cast<double>(int64_t{1} << 40)));
+    MFN_RETURN_IF_ERROR(Check(absl::StrCat(field, ".queue_bytes"),
+                              static_cast<double>(from.queue_bytes()), config_bounds::kQueueBytes));
     to->queue_bytes = from.queue_bytes();
   }
   MFN_RETURN_IF_ERROR(CheckEnum(absl::StrCat(field, ".overflow"), from.overflow(),
@@ -255,8 +272,8 @@ absl::StatusOr<InstanceConfig> ConnectorFromProto(const std::string& id,
                       "connector.type must be given; PluginService.ListPlugins names the types");
   }
   if (connector.has_timeout()) {
-    MFN_RETURN_IF_ERROR(Assign(connector.timeout(), "connector.timeout", absl::Milliseconds(1),
-                               absl::Hours(1), &config.timeout));
+    MFN_RETURN_IF_ERROR(Assign(connector.timeout(), "connector.timeout", config_bounds::kTimeoutMs,
+                               &config.timeout));
   }
   MFN_RETURN_IF_ERROR(ReadRetry(connector.retry_policy(), &config.retry));
   MFN_RETURN_IF_ERROR(ReadBreaker(connector.circuit_breaker(), &config.breaker));
@@ -460,6 +477,22 @@ void ToProto(const pipeline::PipelineStatus& status, mfn::v1::PipelineStatus* ou
   out->set_records_acked(status.records_acked);
   out->set_replayed(status.replayed);
   out->set_simulate_seconds(status.simulate_seconds);
+  out->set_in_flight_records(status.in_flight_records);
+  out->set_in_flight_bytes(status.in_flight_bytes);
+  out->set_in_flight_cost(status.in_flight_cost);
+  for (const pipeline::SinkStatus& from : status.sinks) {
+    mfn::v1::PipelineSinkStatus* sink = out->add_sinks();
+    sink->set_publisher(absl::StrCat("connectors/", from.publisher));
+    sink->set_required(from.required);
+    sink->set_held(from.held);
+    sink->set_queued_records(from.queued_records);
+    sink->set_queued_bytes(from.queued_bytes);
+  }
+  out->set_dead_letters(status.dead_letters);
+  out->set_dead_letter_bytes(status.dead_letter_bytes);
+  if (status.dead_letters > 0) {
+    SetDuration(status.oldest_dead_letter, out->mutable_oldest_dead_letter_age());
+  }
 }
 
 #undef MFN_RETURN_IF_ERROR

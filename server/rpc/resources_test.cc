@@ -322,6 +322,15 @@ TEST_F(ResourcesTest, APipelineRunsAfterARestartAndIsSteered) {
   Drop("one.json", R"({"request_id": "x", "grid_size": 8, "steps": 2, "seed": 1})");
   WaitUntil([&] { return GetPipeline("p").status().conservation().delivered() == 1; },
             "the result to be delivered");
+  WaitUntil([&] { return GetPipeline("p").status().records_acked() == 1; }, "the ack");
+  const mfn::v1::PipelineStatus figures = GetPipeline("p").status();
+  EXPECT_EQ(figures.in_flight_records() + figures.in_flight_bytes() + figures.in_flight_cost(), 0u);
+  ASSERT_EQ(figures.sinks_size(), 1);
+  EXPECT_EQ(figures.sinks(0).publisher(), "connectors/results");
+  EXPECT_TRUE(figures.sinks(0).required());
+  EXPECT_FALSE(figures.sinks(0).held());
+  EXPECT_EQ(figures.dead_letters(), 0);
+  EXPECT_FALSE(figures.has_oldest_dead_letter_age());
   mfn::v1::DeleteConnectorResponse deleted;
   EXPECT_EQ(DetailsOf(Call(connectors_, &ConnectorService::Stub::DeleteConnector,
                            R"({"name": "connectors/results"})", &deleted))

@@ -232,7 +232,7 @@ absl::Status RunStreamCall::RunCompat() {
 }
 
 absl::Status RunStreamCall::End() {
-  auto features = features_->Finish(simulation_.field());
+  auto features = features_->Finish(simulation_.field(), [this] { return cancel_.cancelled(); });
   if (!features.ok()) return pipeline::ToStatus(features.error());
   const engine::SimulationConfig& config = plan_.job.config;
   figures_->Done(config.grid_size * config.grid_size * config.steps);

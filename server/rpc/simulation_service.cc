@@ -15,7 +15,7 @@
 namespace mfn::rpc {
 namespace {
 
-absl::Status Extract(const mfn::v1::ExtractFeaturesRequest& request,
+absl::Status Extract(const mfn::v1::ExtractFeaturesRequest& request, const Cancellation& cancel,
                      mfn::v1::ExtractFeaturesResponse* response) {
   FieldData data;
   absl::Status read;
@@ -35,7 +35,8 @@ absl::Status Extract(const mfn::v1::ExtractFeaturesRequest& request,
   *parameters.mutable_feature_config() = request.feature_config();
   auto job = pipeline::FromProto(parameters);
   if (!job.ok()) return job.status();
-  auto features = engine::ExtractFeatures(data.values, data.frames, data.n, job->features);
+  auto features = engine::ExtractFeatures(data.values, data.frames, data.n, job->features,
+                                          [&] { return cancel.cancelled(); });
   if (!features.ok()) return pipeline::ToStatus(features.error());
   mfn::v1::SimulationResult result;
   engine::RunResult run;
@@ -80,7 +81,9 @@ class SimulationService final : public mfn::v1::SimulationService::CallbackServi
                                             mfn::v1::ExtractFeaturesResponse* response) override {
     return calls_->Unary(
         context, "mfn.v1.SimulationService/ExtractFeatures", Lane::kSimulation,
-        [request, response](const CallInfo&) { return Extract(*request, response); },
+        [request, response](const CallInfo& call) {
+          return Extract(*request, call.cancel, response);
+        },
         6 * static_cast<int64_t>(request->ByteSizeLong()));
   }
 
