@@ -75,6 +75,7 @@ struct SimulationJob {
   engine::FeatureConfig features;
   std::vector<double> initial_field;  // volt, N x N; empty: drawn
   bool compat = false;                // SIMULATION_MODE_REQUEST_COMPAT
+  std::string pattern_preset;         // as asked for; its values are in config
 };
 
 // The revision that its result has.

@@ -6,11 +6,13 @@
 #include <cstring>
 #include <limits>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "server/engine/request_simulation.h"
 #include "server/engine/rng.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/kinetics_proto.h"
 #include "server/pipeline/simulation_figures.h"
 
 namespace mfn::pipeline {
@@ -22,18 +24,20 @@ constexpr int64_t kMaxSteps = std::numeric_limits<uint32_t>::max();
 
 // Finite first: the engine lets NaN pass where the reference does.
 absl::Status CheckFinite(const engine::SimulationConfig& c, bool compat) {
+  const bool mfn = std::holds_alternative<engine::Mfn>(c.kinetics);
   const struct {
     const char* field;
     double value;
     const char* range;
-  } numbers[] = {{"alpha", c.alpha, "in [0.05, 0.25)"},
-                 {"spike_probability", c.spike_probability, "in [0, 1]"},
-                 {"turing_threshold", c.turing_threshold, "in [0.5, 0.95]"},
-                 {"jitter_var", c.jitter_var, "in [0, 0.01]"},
-                 {"d_activator", c.d_activator, "in [0.01, 0.25)"},
-                 {"d_inhibitor", c.d_inhibitor, "in [0.01, 0.25)"},
-                 {"r_activator", c.r_activator, "in [0.001, 0.1]"},
-                 {"r_inhibitor", c.r_inhibitor, "in [0.001, 0.1]"}};
+  } numbers[] = {
+      {"alpha", c.alpha, "in [0.05, 0.25)"},
+      {"spike_probability", c.spike_probability, "in [0, 1]"},
+      {"turing_threshold", c.turing_threshold, mfn ? "in [0.5, 0.95]" : "in [-1e6, 1e6]"},
+      {"jitter_var", c.jitter_var, "in [0, 0.01]"},
+      {"d_activator", c.d_activator, "in [0.01, 0.25)"},
+      {"d_inhibitor", c.d_inhibitor, "in [0.01, 0.25)"},
+      {"r_activator", c.r_activator, "in [0.001, 0.1]"},
+      {"r_inhibitor", c.r_inhibitor, "in [0.001, 0.1]"}};
   for (const auto& number : numbers) {
     if (std::isfinite(number.value)) continue;
     return FieldError(number.field, "NOT_FINITE",
@@ -204,6 +208,10 @@ absl::Status CheckCompat(const SimulationRequest& request) {
       {"initial_inhibitor", request.has_initial_inhibitor()},
       {"resume_from", request.has_resume_from()},
       {"include_snapshot", request.include_snapshot()},
+      {"kinetics", request.has_kinetics()},
+      {"pattern_preset", !request.pattern_preset().empty()},
+      {"time_step", request.has_time_step()},
+      {"spacing", request.has_spacing()},
       {"feature_config", request.has_feature_config()}};
   for (const auto& [field, is_present] : present) {
     if (!is_present) continue;
@@ -235,8 +243,9 @@ absl::Status CheckCompatValues(const engine::SimulationConfig& config) {
   return valid.ok() ? absl::OkStatus() : ToStatus(valid.error());
 }
 
-engine::SimulationConfig ReadConfig(const SimulationRequest& request) {
-  engine::SimulationConfig config;
+// What the request says besides its kinetics.
+void ReadConfig(const SimulationRequest& request, engine::SimulationConfig* to) {
+  engine::SimulationConfig& config = *to;
   if (request.has_grid_size()) config.grid_size = request.grid_size();
   if (request.has_steps()) config.steps = request.steps();
   if (request.has_alpha()) config.alpha = request.alpha();
@@ -249,7 +258,6 @@ engine::SimulationConfig ReadConfig(const SimulationRequest& request) {
   if (request.has_d_inhibitor()) config.d_inhibitor = request.d_inhibitor();
   if (request.has_r_activator()) config.r_activator = request.r_activator();
   if (request.has_r_inhibitor()) config.r_inhibitor = request.r_inhibitor();
-  return config;
 }
 
 absl::StatusOr<engine::RunResult> RunCompat(const SimulationJob& job,
@@ -310,10 +318,8 @@ void ConfigToProto(const SimulationJob& job, mfn::v1::SimulationConfig* to) {
   to->set_turing_threshold(from.turing_threshold);
   to->set_quantum_jitter(from.quantum_jitter);
   to->set_jitter_var(from.jitter_var);
-  to->set_d_activator(from.d_activator);
-  to->set_d_inhibitor(from.d_inhibitor);
-  to->set_r_activator(from.r_activator);
-  to->set_r_inhibitor(from.r_inhibitor);
+  KineticsToProto(from, to);
+  to->set_pattern_preset(job.pattern_preset);
   to->set_boundary(from.boundary == engine::Boundary::kNeumann     ? mfn::v1::BOUNDARY_NEUMANN
                    : from.boundary == engine::Boundary::kDirichlet ? mfn::v1::BOUNDARY_DIRICHLET
                                                                    : mfn::v1::BOUNDARY_PERIODIC);
@@ -321,6 +327,9 @@ void ConfigToProto(const SimulationJob& job, mfn::v1::SimulationConfig* to) {
                           : mfn::v1::SIMULATION_MODE_FIELD);
   to->set_precision(from.precision == engine::Precision::kFast ? mfn::v1::PRECISION_FAST
                                                                : mfn::v1::PRECISION_EXACT);
+  if (!job.compat) return;
+  to->clear_time_step();
+  to->clear_spacing();
 }
 
 }  // namespace
@@ -332,7 +341,11 @@ absl::string_view RevisionOf(const SimulationJob& job) {
 absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
                                         const CodecLimits& limits) {
   SimulationJob job;
-  job.config = ReadConfig(request);
+  auto kinetics = ReadKinetics(request);
+  if (!kinetics.ok()) return kinetics.status();
+  job.config = *std::move(kinetics);
+  job.pattern_preset = request.pattern_preset();
+  ReadConfig(request, &job.config);
   job.compat = request.mode() == mfn::v1::SIMULATION_MODE_REQUEST_COMPAT;
   if (request.mode() < 0 || request.mode() > mfn::v1::SIMULATION_MODE_REQUEST_COMPAT) {
     return FieldError("mode", "OUT_OF_RANGE",

@@ -198,6 +198,7 @@ class RequestBuilder final : public nlohmann::json::json_sax_t {
       return true;
     }
     if (field_ != nullptr && field_->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      CheckAlone();
       scopes_.push_back(scopes_.back()->GetReflection()->MutableMessage(scopes_.back(), field_));
       path_.push_back(field_);
       return true;
@@ -257,6 +258,16 @@ class RequestBuilder final : public nlohmann::json::json_sax_t {
     if (field_ != nullptr) Mismatch(absl::StrCat("must not be ", what));
     skipping_ = 1;
     return true;
+  }
+
+  // One member of a oneof would silently clear another.
+  void CheckAlone() {
+    const google::protobuf::OneofDescriptor* oneof = field_->containing_oneof();
+    if (oneof == nullptr) return;
+    const FieldDescriptor* other =
+        scopes_.back()->GetReflection()->GetOneofFieldDescriptor(*scopes_.back(), oneof);
+    if (other == nullptr || other == field_) return;
+    Mismatch(absl::StrCat("must be absent beside ", other->name()));
   }
 
   // The first problem is the one reported; reading goes on, for the request's id may follow.

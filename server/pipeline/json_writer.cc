@@ -1,9 +1,13 @@
 // Results as proto3 JSON, written by hand: one pass, no reflection. A test holds it to protobuf's
 // own reading of the text. Names are those of the proto's json_name.
 
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/message.h>
+
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/string_view.h"
@@ -116,6 +120,24 @@ class Writer {
   bool first_ = true;
 };
 
+// By reflection: they are few, and rarely there.
+void WriteKinetics(Writer& w, const mfn::v1::Kinetics& kinetics) {
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  kinetics.GetReflection()->ListFields(kinetics, &fields);
+  w.Object("kinetics", [&] {
+    if (fields.empty()) return;
+    const google::protobuf::Message& model =
+        kinetics.GetReflection()->GetMessage(kinetics, fields[0]);
+    w.Object(fields[0]->name(), [&] {
+      std::vector<const google::protobuf::FieldDescriptor*> parameters;
+      model.GetReflection()->ListFields(model, &parameters);
+      for (const auto* parameter : parameters) {
+        w.Real(parameter->name(), model.GetReflection()->GetDouble(model, parameter));
+      }
+    });
+  });
+}
+
 void WriteConfig(Writer& w, const mfn::v1::SimulationConfig& config) {
   w.Object("config", [&] {
     w.Whole("grid_size", config.grid_size());
@@ -126,13 +148,19 @@ void WriteConfig(Writer& w, const mfn::v1::SimulationConfig& config) {
     w.Real("turing_threshold", config.turing_threshold());
     w.Flag("quantum_jitter", config.quantum_jitter());
     w.Real("jitter_var", config.jitter_var());
-    w.Real("d_activator", config.d_activator());
-    w.Real("d_inhibitor", config.d_inhibitor());
-    w.Real("r_activator", config.r_activator());
-    w.Real("r_inhibitor", config.r_inhibitor());
+    if (!config.has_kinetics()) {
+      w.Real("d_activator", config.d_activator());
+      w.Real("d_inhibitor", config.d_inhibitor());
+      w.Real("r_activator", config.r_activator());
+      w.Real("r_inhibitor", config.r_inhibitor());
+    }
     w.Text("boundary", mfn::v1::Boundary_Name(config.boundary()));
     w.Text("mode", mfn::v1::SimulationMode_Name(config.mode()));
     w.Text("precision", mfn::v1::Precision_Name(config.precision()));
+    if (config.has_kinetics()) WriteKinetics(w, config.kinetics());
+    if (!config.pattern_preset().empty()) w.Text("pattern_preset", config.pattern_preset());
+    if (config.has_time_step()) w.Real("time_step", config.time_step());
+    if (config.has_spacing()) w.Real("spacing", config.spacing());
   });
 }
 

@@ -60,6 +60,7 @@ void AddFields(const mfn::v1::SimulationRequest& request, const engine::RunResul
 
 bool IsSmall(const mfn::v1::SimulationRequest& request) {
   if (request.has_initial_field() || request.include_history()) return false;
+  if (!request.pattern_preset().empty()) return false;
   const int64_t n = request.has_grid_size() ? request.grid_size() : 64;
   const int64_t steps = request.has_steps() ? request.steps() : 64;
   return n <= kSmallGrid && steps <= kSmallCellSteps && n * n * steps <= kSmallCellSteps;
