@@ -92,7 +92,7 @@ absl::StatusOr<SimulationJob> FromProto(const mfn::v1::SimulationRequest& reques
 
 // Runs a job of either mode. `options` are those of OptionsOf plus what the caller adds (observer,
 // cancel, arena; a compat job knows cancel only); a job without a seed draws one. Fills `result` as
-// ToProto does.
+// ToProto does, and warns of kinetics that cannot form a pattern.
 absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
                                          const engine::RunOptions& options,
                                          mfn::v1::SimulationResult* result);

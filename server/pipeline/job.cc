@@ -399,6 +399,8 @@ absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
   if (!run.ok()) return ToStatus(run.error());
   figures.Done(cell_steps);
   ToProto(job, *run, result);
+  std::string warning = UniformityWarning(job.config);
+  if (!warning.empty()) result->add_warnings(std::move(warning));
   return std::move(*run);
 }
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "server/engine/kinetics.h"
 #include "server/engine/presets.h"
+#include "server/engine/stability.h"
 #include "server/pipeline/codec.h"
 
 namespace mfn::pipeline {
@@ -133,6 +134,18 @@ void KineticsToProto(const engine::SimulationConfig& from, mfn::v1::SimulationCo
   for (const engine::Parameter& parameter : engine::ParametersOf(&kinetics)) {
     model->GetReflection()->SetDouble(model, &ParameterField(*model, parameter), *parameter.value);
   }
+}
+
+std::string UniformityWarning(const engine::SimulationConfig& config) {
+  if (!config.turing_enabled || std::holds_alternative<engine::Mfn>(config.kinetics) ||
+      std::holds_alternative<engine::GrayScott>(config.kinetics)) {
+    return "";
+  }
+  const bool grows =
+      engine::GrowthAt(config, 0.0).real() > 0.0 || engine::FastestGrowth(config).rate > 0.0;
+  if (grows) return "";
+  return absl::StrCat("no wave grows on the steady state of ", NameOf(config.kinetics),
+                      " with these parameters: small disturbances die out");
 }
 
 }  // namespace mfn::pipeline

@@ -4,6 +4,8 @@
 #ifndef MFN_SERVER_PIPELINE_KINETICS_PROTO_H_
 #define MFN_SERVER_PIPELINE_KINETICS_PROTO_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "mfn/v1/simulation.pb.h"
@@ -18,6 +20,10 @@ absl::StatusOr<engine::SimulationConfig> ReadKinetics(const mfn::v1::SimulationR
 
 // The rates of the reference's chemistry, or the kinetics in its place; time step and spacing.
 void KineticsToProto(const engine::SimulationConfig& from, mfn::v1::SimulationConfig* to);
+
+// A sentence if noise on the steady state cannot grow with these kinetics, so that what starts from
+// it becomes uniform; else empty. Always empty for kinetics that start from something else.
+std::string UniformityWarning(const engine::SimulationConfig& config);
 
 }  // namespace mfn::pipeline
 

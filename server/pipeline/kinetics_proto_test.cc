@@ -167,6 +167,17 @@ TEST(KineticsProtoTest, TheConfigurationInEffectIsCompleteAndRunsAgain) {
   }
 }
 
+TEST(KineticsProtoTest, KineticsThatStayUniformAreReported) {
+  const auto warnings = [](const std::string& parameters) {
+    return ResultOf(Parse(R"({"steps": 2, "seed": 1, "kinetics": )" + parameters + "}"))
+        .warnings_size();
+  };
+  EXPECT_EQ(warnings(R"({"schnakenberg": {"d_inhibitor": 8}})"), 1);
+  EXPECT_EQ(warnings(R"({"schnakenberg": {}})"), 0);
+  EXPECT_EQ(warnings(R"({"gray_scott": {}})"), 0);
+  EXPECT_EQ(warnings(R"({"brusselator": {"b": 22}})"), 0);  // oscillates
+}
+
 TEST(KineticsProtoTest, JsonOfTheResultReadsBack) {
   for (const char* json : {R"({"kinetics": {"gierer_meinhardt": {"a": 0}}, "steps": 3, "seed": 1})",
                            R"({"pattern_preset": "mfn_spots", "steps": 3, "seed": 1})"}) {
