@@ -349,6 +349,7 @@ TEST(ToJson, WritesEveryFieldThatAResultHas) {
   full.add_warnings("w");
   full.mutable_field();
   full.mutable_history();
+  full.mutable_config()->set_pattern_preset("p");
   FillAll(full.mutable_snapshot());
   const std::string json = ToJson(full);
   const auto* descriptor = full.GetDescriptor();
