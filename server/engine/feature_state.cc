@@ -21,26 +21,26 @@ bool AllFinite(const FeatureState& s) {
          std::all_of(s.pending.begin(), s.pending.end(), [](double v) { return std::isfinite(v); });
 }
 
-Expected<void> CheckState(const FeatureState& s, int64_t grid_size) {
-  if (s.frames < 0 || s.stable_run < 0 || s.stable_run > s.frames ||
-      (s.stable_at && (*s.stable_at < 0 || *s.stable_at > s.frames))) {
-    return InvalidArgument("features", "features count " + std::to_string(s.stable_run) +
-                                           " stable steps of " + std::to_string(s.frames) +
+}  // namespace
+
+Expected<void> FeatureState::Validate(int64_t grid_size) const {
+  if (frames < 0 || stable_run < 0 || stable_run > frames ||
+      (stable_at && (*stable_at < 0 || *stable_at > frames))) {
+    return InvalidArgument("features", "features count " + std::to_string(stable_run) +
+                                           " stable steps of " + std::to_string(frames) +
                                            ", which cannot be");
   }
-  const size_t pending = FeatureAccumulator::PendingOf(grid_size, s.frames);
-  if (s.pending.size() != pending) {
-    return InvalidArgument("features", "features have " + std::to_string(s.pending.size()) +
+  const size_t expected = FeatureAccumulator::PendingOf(grid_size, frames);
+  if (pending.size() != expected) {
+    return InvalidArgument("features", "features have " + std::to_string(pending.size()) +
                                            " pending numbers, must have " +
-                                           std::to_string(pending) + " after " +
-                                           std::to_string(s.frames) + " frames of grid_size " +
+                                           std::to_string(expected) + " after " +
+                                           std::to_string(frames) + " frames of grid_size " +
                                            std::to_string(grid_size));
   }
-  if (AllFinite(s)) return {};
+  if (AllFinite(*this)) return {};
   return InvalidArgument("features", "features hold a number that is not finite");
 }
-
-}  // namespace
 
 size_t FeatureAccumulator::PendingOf(int64_t grid_size, int64_t frames) {
   if (frames < 2) return 0;
@@ -71,7 +71,7 @@ Expected<void> FeatureAccumulator::Restore(int64_t grid_size, const FeatureConfi
                                            const FeatureState& state,
                                            std::span<const double> last_frame_v) {
   if (auto reset = Reset(grid_size, config); !reset.ok()) return reset;
-  if (auto valid = CheckState(state, grid_size); !valid.ok()) return valid;
+  if (auto valid = state.Validate(grid_size); !valid.ok()) return valid;
   if (last_frame_v.size() != cells_) {
     return InvalidArgument("field", "the last frame has " + std::to_string(last_frame_v.size()) +
                                         " values, must have " + std::to_string(cells_));

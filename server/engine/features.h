@@ -98,6 +98,10 @@ struct FeatureState {
   // Changes that no chunk of the sum has taken yet, mV; where a grid's frames are whole half
   // chunks, the sums of 128 of them each. FeatureAccumulator::PendingOf says how many.
   std::vector<double> pending;
+
+  // kInvalidArgument on "features" for a state that cannot be: frames below 0, pending of another
+  // size, a number that is not finite or out of order.
+  Expected<void> Validate(int64_t grid_size) const;
 };
 
 // Not safe for use by two threads at once. Holds a few arrays of one frame, whatever the number of
@@ -134,9 +138,8 @@ class FeatureAccumulator {
 
   // To go on later, or elsewhere, as if there had been no interruption. Between frames only.
   FeatureState State() const;
-  // Reset, then as after the frames that `state` knows, `last_frame_v` the last of them. A state
-  // that cannot be (frames below 0, pending of another size, a number that is not finite or out of
-  // order) is kInvalidArgument on "features".
+  // Reset, then as after the frames that `state` knows, `last_frame_v` the last of them; with the
+  // checks of both.
   Expected<void> Restore(int64_t grid_size, const FeatureConfig& config, const FeatureState& state,
                          std::span<const double> last_frame_v);
   // How many numbers are pending after `frames` frames of a grid.

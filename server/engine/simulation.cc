@@ -39,18 +39,15 @@ Expected<void> CheckInitial(const char* name, std::span<const double> values, si
 
 Expected<void> CheckInitial(const InitialState& initial, int64_t grid_size) {
   const size_t cells = static_cast<size_t>(grid_size * grid_size);
-  if (auto field = CheckInitial("initial_field", initial.field, cells, grid_size); !field.ok()) {
-    return field;
+  for (const auto& [name, values] : {std::pair{"initial_field", initial.field},
+                                     std::pair{"initial_activator", initial.activator},
+                                     std::pair{"initial_inhibitor", initial.inhibitor}}) {
+    if (values.empty()) continue;
+    if (auto valid = CheckInitial(name, values, cells, grid_size); !valid.ok()) return valid;
   }
-  if (!initial.activator.empty()) {
-    auto activator = CheckInitial("initial_activator", initial.activator, cells, grid_size);
-    if (!activator.ok()) return activator;
-  }
-  if (initial.inhibitor.empty()) return {};
-  return CheckInitial("initial_inhibitor", initial.inhibitor, cells, grid_size);
+  return {};
 }
 
-// With a time step and a spacing of 1 the rates are those of the configuration, bit for bit.
 KernelParams ParamsOf(const SimulationConfig& config) {
   const double diffusion_step = config.time_step / (config.spacing * config.spacing);
   const Diffusion diffusion = DiffusionOf(config);

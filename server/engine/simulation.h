@@ -45,12 +45,11 @@ struct StepView {
 // Called after each step; false ends the run without error. Must not throw.
 using StepObserver = std::function<bool(const StepView&)>;
 
-// A caller's initial state. `field` must have N * N values in [-1e100, 1e100]; `activator` and
-// `inhibitor` may be empty. Nothing is drawn for a field that is given; one that is not is drawn as
-// usual (A before I), from `generator` if there is one, else from the start of the seed's stream.
-// So the spans, the generator() and the counters() of a simulation, taken at any step, continue it
-// exactly. With Precision::kFast a value is rounded to a float; a span of that simulation's holds
-// floats already.
+// A caller's initial state. Each array has N * N values in [-1e100, 1e100] or is empty. Nothing is
+// drawn for one that is given; one that is not is drawn as usual (V, A, I in this order), from
+// `generator` if there is one, else from the start of the seed's stream. So the spans, the
+// generator() and the counters() of a simulation, taken at any step, continue it exactly. With
+// Precision::kFast a value is rounded to a float; a span of that simulation's holds floats already.
 struct InitialState {
   std::span<const double> field;
   std::span<const double> activator;

@@ -15,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,8 @@
 #include "mfn/v1/simulation.pb.h"
 #include "server/engine/config.h"
 #include "server/engine/error.h"
+#include "server/engine/features.h"
+#include "server/engine/rng.h"
 #include "server/engine/run.h"
 
 namespace mfn::pipeline {
@@ -69,19 +72,32 @@ struct DecodedPayload {
 DecodedPayload DecodePayload(absl::string_view payload, absl::string_view content_type,
                              const CodecLimits& limits = {});
 
+// Where a run goes on, besides its fields.
+struct ResumePoint {
+  engine::Generator generator{uint64_t{0}};
+  engine::Counters counters;
+  engine::FeatureState features;
+};
+
 // What the engine needs to run a request.
 struct SimulationJob {
   engine::SimulationConfig config;  // without a seed if the request has none
   engine::FeatureConfig features;
-  std::vector<double> initial_field;  // volt, N x N; empty: drawn
-  bool compat = false;                // SIMULATION_MODE_REQUEST_COMPAT
-  std::string pattern_preset;         // as asked for; its values are in config
+  std::vector<double> initial_field;      // volt, N x N; empty: drawn
+  std::vector<double> initial_activator;  // N x N; empty: drawn
+  std::vector<double> initial_inhibitor;  // N x N; empty: drawn
+  std::optional<ResumePoint> resume;      // config.steps counts the steps before it too
+  bool compat = false;                    // SIMULATION_MODE_REQUEST_COMPAT
+  std::string pattern_preset;             // as asked for; its values are in config
 };
+
+// Steps that are to be run: all but those before a snapshot.
+int64_t FurtherSteps(const SimulationJob& job);
 
 // The revision that its result has.
 absl::string_view RevisionOf(const SimulationJob& job);
 
-// The options of RunSimulation for a job (not a compat one): features, and the initial field, which
+// The options of RunSimulation for a job (not a compat one): features, and the initial state, which
 // is borrowed from the job.
 engine::RunOptions OptionsOf(const SimulationJob& job);
 
@@ -90,9 +106,14 @@ engine::RunOptions OptionsOf(const SimulationJob& job);
 absl::StatusOr<SimulationJob> FromProto(const mfn::v1::SimulationRequest& request,
                                         const CodecLimits& limits = {});
 
+// FromProto of a request with resume_from.
+absl::StatusOr<SimulationJob> ResumeFromProto(const mfn::v1::SimulationRequest& request,
+                                              const CodecLimits& limits);
+
 // Runs a job of either mode. `options` are those of OptionsOf plus what the caller adds (observer,
-// cancel, arena; a compat job knows cancel only); a job without a seed draws one. Fills `result` as
-// ToProto does, and warns of kinetics that cannot form a pattern.
+// cancel, arena, snapshot; a compat job knows cancel only); a job without a seed draws one. Fills
+// `result` as ToProto does, and its snapshot if the options ask for one; warns of kinetics that
+// cannot form a pattern.
 absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
                                          const engine::RunOptions& options,
                                          mfn::v1::SimulationResult* result);
@@ -102,6 +123,12 @@ absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
 // warnings. Field and history are not included.
 void ToProto(const SimulationJob& job, const engine::RunResult& run,
              mfn::v1::SimulationResult* result);
+
+// Result.snapshot. `run` has what RunOptions::snapshot keeps, `result` what ToProto wrote.
+void SnapshotToProto(const SimulationJob& job, const engine::RunResult& run,
+                     mfn::v1::SimulationResult* result);
+// Every parameter that is in effect.
+void FeatureConfigToProto(const engine::FeatureConfig& from, mfn::v1::FeatureConfig* to);
 
 // The error envelope: status STATUS_ERROR, error and revision.
 void ErrorToProto(const absl::Status& status, mfn::v1::SimulationResult* result);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <utility>
 #include <variant>
@@ -12,6 +11,7 @@
 #include "server/engine/request_simulation.h"
 #include "server/engine/rng.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/field_proto.h"
 #include "server/pipeline/kinetics_proto.h"
 #include "server/pipeline/simulation_figures.h"
 
@@ -115,44 +115,19 @@ absl::Status ReadPrecision(const SimulationRequest& request, engine::SimulationC
   }
 }
 
-// What this server cannot do.
-absl::Status CheckSupported(const SimulationRequest& request) {
-  const std::pair<const char*, bool> present[] = {
-      {"initial_activator", request.has_initial_activator()},
-      {"initial_inhibitor", request.has_initial_inhibitor()},
-      {"initial_field.encoding", request.initial_field().encoding() > mfn::v1::FIELD_ENCODING_RAW},
-      {"field_encoding", request.field_encoding() > mfn::v1::FIELD_ENCODING_RAW},
-      {"include_snapshot", request.include_snapshot()},
-      {"resume_from", request.has_resume_from()}};
-  for (const auto& [field, is_present] : present) {
-    if (!is_present) continue;
-    return FieldError(field, "NOT_SUPPORTED", absl::StrCat(field, " is not supported yet"));
+absl::Status ReadInitial(const SimulationRequest& request, SimulationJob* job) {
+  const int64_t n = job->config.grid_size;
+  if (request.has_initial_field()) {
+    absl::Status s = ReadGrid(request.initial_field(), "initial_field", n, &job->initial_field);
+    if (!s.ok()) return s;
   }
-  return absl::OkStatus();
-}
-
-absl::Status ReadField(const mfn::v1::Field& field, int64_t grid_size, std::vector<double>* out) {
-  if (field.rows() != grid_size || field.cols() != grid_size) {
-    return FieldError(
-        "initial_field", "WRONG_SIZE",
-        absl::StrCat("initial_field is ", field.rows(), " x ", field.cols(), ", must be ",
-                     grid_size, " x ", grid_size, " as grid_size says"));
+  if (request.has_initial_activator()) {
+    absl::Status s =
+        ReadGrid(request.initial_activator(), "initial_activator", n, &job->initial_activator);
+    if (!s.ok()) return s;
   }
-  const size_t cells = static_cast<size_t>(grid_size * grid_size);
-  if (field.data().size() != cells * sizeof(double)) {
-    return FieldError(
-        "initial_field.data", "WRONG_SIZE",
-        absl::StrCat("initial_field.data has ", field.data().size(), " bytes, must have ",
-                     cells * sizeof(double), " (", grid_size, " x ", grid_size, " float64)"));
-  }
-  out->resize(cells);
-  std::memcpy(out->data(), field.data().data(), field.data().size());
-  const auto bad =
-      std::find_if_not(out->begin(), out->end(), [](double v) { return std::isfinite(v); });
-  if (bad == out->end()) return absl::OkStatus();
-  return FieldError("initial_field.data", "NOT_FINITE",
-                    absl::StrCat("initial_field.data holds ", *bad, " at value ",
-                                 bad - out->begin(), ", every value must be finite"));
+  if (!request.has_initial_inhibitor()) return absl::OkStatus();
+  return ReadGrid(request.initial_inhibitor(), "initial_inhibitor", n, &job->initial_inhibitor);
 }
 
 engine::FeatureConfig ReadFeatures(const mfn::v1::FeatureConfig& from) {
@@ -334,12 +309,29 @@ void ConfigToProto(const SimulationJob& job, mfn::v1::SimulationConfig* to) {
 
 }  // namespace
 
+void FeatureConfigToProto(const engine::FeatureConfig& from, mfn::v1::FeatureConfig* to) {
+  to->set_min_box_size(static_cast<int32_t>(from.min_box_size));
+  if (from.max_box_size) to->set_max_box_size(static_cast<int32_t>(*from.max_box_size));
+  to->set_num_scales(static_cast<int32_t>(from.num_scales));
+  to->set_threshold_low_mv(from.threshold_low_mv);
+  to->set_threshold_med_mv(from.threshold_med_mv);
+  to->set_threshold_high_mv(from.threshold_high_mv);
+  to->set_stability_threshold_mv(from.stability_threshold_mv);
+  to->set_stability_window(static_cast<int32_t>(from.stability_window));
+  to->set_connectivity(static_cast<int32_t>(from.connectivity));
+}
+
+int64_t FurtherSteps(const SimulationJob& job) {
+  return job.config.steps - (job.resume ? job.resume->counters.steps_computed : 0);
+}
+
 absl::string_view RevisionOf(const SimulationJob& job) {
   return job.config.precision == engine::Precision::kFast ? kFastEngineRevision : kEngineRevision;
 }
 
 absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
                                         const CodecLimits& limits) {
+  if (request.has_resume_from()) return ResumeFromProto(request, limits);
   SimulationJob job;
   auto kinetics = ReadKinetics(request);
   if (!kinetics.ok()) return kinetics.status();
@@ -351,6 +343,8 @@ absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
     return FieldError("mode", "OUT_OF_RANGE",
                       absl::StrCat("mode is ", request.mode(), ", must be in [0, 2]"));
   }
+  absl::Status encoding = CheckEncoding(request.field_encoding(), "field_encoding");
+  if (!encoding.ok()) return encoding;
   if (absl::Status s = ReadSeed(request, &job.config); !s.ok()) return s;
   if (absl::Status s = CheckSize(job.config, limits.engine); !s.ok()) return s;
   if (absl::Status s = CheckFinite(job.config, job.compat); !s.ok()) return s;
@@ -359,7 +353,6 @@ absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
     if (absl::Status s = CheckCompatValues(job.config); !s.ok()) return s;
     return job;
   }
-  if (absl::Status s = CheckSupported(request); !s.ok()) return s;
   if (absl::Status s = ReadBoundary(request, &job.config); !s.ok()) return s;
   if (absl::Status s = ReadPrecision(request, &job.config); !s.ok()) return s;
   // The engine's checks in its own order, but the narrower range at once: it names the bound that
@@ -368,20 +361,21 @@ absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
   if (auto valid = engine::ValidateRun(job.config); !valid.ok()) return ToStatus(valid.error());
   job.features = ReadFeatures(request.feature_config());
   if (absl::Status s = CheckFeatures(job.features); !s.ok()) return s;
-  if (request.has_initial_field()) {
-    absl::Status s = ReadField(request.initial_field(), job.config.grid_size, &job.initial_field);
-    if (!s.ok()) return s;
-  }
+  if (absl::Status s = ReadInitial(request, &job); !s.ok()) return s;
   return job;
 }
 
 engine::RunOptions OptionsOf(const SimulationJob& job) {
   engine::RunOptions options;
   options.features = job.features;
-  if (!job.initial_field.empty()) {
-    options.initial.emplace();
-    options.initial->field = job.initial_field;
-  }
+  engine::InitialState& initial = options.initial.emplace();
+  initial.field = job.initial_field;
+  initial.activator = job.initial_activator;
+  initial.inhibitor = job.initial_inhibitor;
+  if (!job.resume) return options;
+  initial.generator = job.resume->generator;
+  initial.counters = job.resume->counters;
+  options.feature_state = &job.resume->features;
   return options;
 }
 
@@ -389,7 +383,7 @@ absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
                                          const engine::RunOptions& options,
                                          mfn::v1::SimulationResult* result) {
   SimulationFigures::Run figures;
-  const int64_t cell_steps = job.config.grid_size * job.config.grid_size * job.config.steps;
+  const int64_t cell_steps = job.config.grid_size * job.config.grid_size * FurtherSteps(job);
   if (job.compat) {
     auto compat = RunCompat(job, options, result);
     if (compat.ok()) figures.Done(cell_steps);
@@ -399,6 +393,7 @@ absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
   if (!run.ok()) return ToStatus(run.error());
   figures.Done(cell_steps);
   ToProto(job, *run, result);
+  if (options.snapshot) SnapshotToProto(job, *run, result);
   std::string warning = UniformityWarning(job.config);
   if (!warning.empty()) result->add_warnings(std::move(warning));
   return std::move(*run);

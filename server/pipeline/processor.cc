@@ -34,7 +34,7 @@ constexpr uint64_t kItemBytes = 1024;
 
 uint64_t CostOf(const SimulationJob& job) {
   const uint64_t size = static_cast<uint64_t>(job.config.grid_size);
-  return size * size * static_cast<uint64_t>(job.config.steps);
+  return size * size * static_cast<uint64_t>(FurtherSteps(job));
 }
 
 // What all items of a record share.
@@ -127,8 +127,10 @@ void Processor::ReadRequest(DecodedItem decoded, Item* item) const {
   item->warnings = std::move(decoded.warnings);
   item->fault = std::move(decoded.status);
   if (!item->fault.ok() || kind_ == ProcessorKind::kPassthrough) return;
-  if (decoded.request.include_field() || decoded.request.include_history()) {
-    item->warnings.push_back("include_field and include_history have no effect in a pipeline");
+  if (decoded.request.include_field() || decoded.request.include_history() ||
+      decoded.request.include_snapshot()) {
+    item->warnings.push_back(
+        "include_field, include_history and include_snapshot have no effect in a pipeline");
   }
   absl::StatusOr<SimulationJob> job = FromProto(decoded.request, limits_);
   if (!job.ok()) {

@@ -15,6 +15,7 @@
 #include "server/engine/math/stdp.h"
 #include "server/engine/rng.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/field_proto.h"
 #include "server/rpc/proto_read.h"
 #include "server/rpc/simulation_run.h"
 
@@ -91,9 +92,9 @@ absl::Status Ifs(const mfn::v1::GenerateIfsRequest& request, const Cancellation&
 absl::Status BoxDimension(const mfn::v1::ComputeBoxDimensionRequest& request,
                           const Cancellation& cancel,
                           mfn::v1::ComputeBoxDimensionResponse* response) {
-  FieldData field;
+  pipeline::FieldData field;
   if (absl::Status s = Required(request.has_field(), "field"); !s.ok()) return s;
-  if (absl::Status s = ReadField(request.field(), "field", &field); !s.ok()) return s;
+  if (absl::Status s = pipeline::ReadField(request.field(), "field", &field); !s.ok()) return s;
   const double threshold = request.has_threshold_v() ? request.threshold_v() : -0.060;
   if (absl::Status s = CheckRange("threshold_v", threshold, -kHuge, kHuge); !s.ok()) return s;
   engine::BoxSizeRule rule;

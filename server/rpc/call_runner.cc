@@ -20,7 +20,7 @@ absl::Status Busy(absl::string_view what) {
                     absl::Seconds(1));
 }
 
-// The largest request with the largest reply takes about 40 MiB, and each thread may hold two.
+// The largest simulation with the largest reply takes about 70 MiB, and each thread may hold two.
 int64_t DefaultMemory(int threads) {
   return std::max(int64_t{2} << 30, threads * (int64_t{160} << 20));
 }

@@ -4,8 +4,6 @@
 #include <google/protobuf/timestamp.pb.h>
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
@@ -21,43 +19,7 @@ using pipeline::FieldError;
 
 constexpr absl::string_view kTokenPrefix = "p1:";
 
-absl::Status ReadValues(absl::string_view name, int64_t frames, int64_t rows, int64_t cols,
-                        const std::string& data, FieldData* out) {
-  if (rows < 1 || rows > engine::kMaxGridSize || rows != cols) {
-    return FieldError(absl::StrCat(name, ".rows"), "OUT_OF_RANGE",
-                      absl::StrCat(name, " is ", rows, " x ", cols, ", must be square with [1, ",
-                                   engine::kMaxGridSize, "] rows"));
-  }
-  const int64_t frame_bytes = rows * cols * static_cast<int64_t>(sizeof(double));
-  const int64_t held = static_cast<int64_t>(data.size());
-  if (frames < 1 || held % frame_bytes != 0 || held / frame_bytes != frames) {
-    return FieldError(
-        absl::StrCat(name, ".data"), "WRONG_SIZE",
-        absl::StrCat(name, ".data has ", held, " bytes, must have ", frames, " * ", frame_bytes,
-                     " (frames of ", rows, " x ", cols, " float64), at least one frame"));
-  }
-  out->n = rows;
-  out->frames = frames;
-  out->values.resize(data.size() / sizeof(double));
-  std::memcpy(out->values.data(), data.data(), data.size());
-  const auto bad = std::find_if_not(out->values.begin(), out->values.end(),
-                                    [](double v) { return std::isfinite(v); });
-  if (bad == out->values.end()) return absl::OkStatus();
-  return FieldError(absl::StrCat(name, ".data"), "NOT_FINITE",
-                    absl::StrCat(name, ".data holds ", *bad, " at value ",
-                                 bad - out->values.begin(), ", every value must be finite"));
-}
-
 }  // namespace
-
-absl::Status ReadField(const mfn::v1::Field& field, absl::string_view name, FieldData* out) {
-  return ReadValues(name, 1, field.rows(), field.cols(), field.data(), out);
-}
-
-absl::Status ReadSeries(const mfn::v1::FieldSeries& series, absl::string_view name,
-                        FieldData* out) {
-  return ReadValues(name, series.frames(), series.rows(), series.cols(), series.data(), out);
-}
 
 absl::StatusOr<engine::Seed> ReadSeed(bool has_seed, uint64_t seed, const std::string& wide_seed) {
   if (wide_seed.empty()) return has_seed ? engine::Seed(seed) : engine::RandomSeed();

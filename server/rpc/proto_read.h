@@ -1,17 +1,15 @@
-// Reading of messages that several services take: fields, seeds, page tokens, resource names. Every
+// Reading of messages that several services take: seeds, page tokens, resource names. Every
 // error is an INVALID_ARGUMENT that names the field. Pure and thread-safe.
 #ifndef MFN_SERVER_RPC_PROTO_READ_H_
 #define MFN_SERVER_RPC_PROTO_READ_H_
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
-#include "mfn/v1/field.pb.h"
 #include "server/engine/seed.h"
 
 namespace google::protobuf {
@@ -20,16 +18,6 @@ class Timestamp;
 }  // namespace google::protobuf
 
 namespace mfn::rpc {
-
-struct FieldData {
-  int64_t n = 0;       // rows and columns
-  int64_t frames = 0;  // 1 for a single field
-  std::vector<double> values;
-};
-
-// Square, [1, 1024] rows, of the right size, finite.
-absl::Status ReadField(const mfn::v1::Field& field, absl::string_view name, FieldData* out);
-absl::Status ReadSeries(const mfn::v1::FieldSeries& series, absl::string_view name, FieldData* out);
 
 // The seed of a request with `seed` and `wide_seed`; one from the operating system if it has
 // neither.

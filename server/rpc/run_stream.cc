@@ -9,6 +9,7 @@
 #include "server/engine/features.h"
 #include "server/engine/run.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/field_proto.h"
 #include "server/pipeline/simulation_figures.h"
 #include "server/rpc/simulation_run.h"
 #include "server/rpc/status.h"
@@ -28,6 +29,8 @@ struct Plan {
   int64_t frame_interval = 0;
   int64_t progress_interval = 0;  // 0: by time
   bool final_frame = false;
+  mfn::v1::FieldEncoding encoding = mfn::v1::FIELD_ENCODING_RAW;
+  bool snapshot = false;
 };
 
 absl::Status CheckInterval(absl::string_view field, int64_t value) {
@@ -65,6 +68,8 @@ absl::StatusOr<Plan> MakePlan(const mfn::v1::RunStreamRequest& request) {
   plan.frame_interval = request.frame_interval();
   plan.progress_interval = request.progress_interval();
   plan.final_frame = simulation.include_field() || plan.frame_interval > 0;
+  plan.encoding = simulation.field_encoding();
+  plan.snapshot = simulation.include_snapshot();
   return plan;
 }
 
@@ -85,6 +90,7 @@ class RunStreamCall final : public Reactor {
         context_(context),
         record_(std::move(record)),
         plan_(std::move(plan)),
+        frame_header_(pipeline::FieldHeader(plan_.encoding, plan_.job.config.grid_size)),
         reservation_(std::move(reservation)) {
     cancel_ = source_.token();
   }
@@ -115,11 +121,14 @@ class RunStreamCall final : public Reactor {
   absl::Status StepOnce();
   absl::Status RunCompat();
   absl::Status End();
+  void TakeSnapshot(engine::RunResult* run, mfn::v1::SimulationResult* result);
   // Whether something must be written after the step just done.
   bool Due(int64_t slice_start);
   // Writes what is due, or computes on.
   void Next();
+  void StartFrame() { frame_left_ = frame_header_.size() + field().size_bytes(); }
   void WriteChunk();
+  void WriteSnapshotChunk();
   void WriteProgress();
   void Write() {
     write_ = calls_->stalls().Begin(context_);
@@ -134,6 +143,7 @@ class RunStreamCall final : public Reactor {
   grpc::CallbackServerContext* const context_;
   const std::shared_ptr<CallRecord> record_;
   const Plan plan_;
+  const std::string frame_header_;  // what comes before the values of a frame
   const MemoryBudget::Reservation reservation_;
   CancellationSource source_;
   Cancellation cancel_;
@@ -146,7 +156,9 @@ class RunStreamCall final : public Reactor {
   int64_t steps_done_ = 0;
   int64_t compute_nanos_ = 0;
 
-  size_t frame_left_ = 0;  // bytes of the current field that are still to be written
+  size_t frame_left_ = 0;   // bytes of the current frame that are still to be written
+  std::string snapshot_;    // serialized, once there is one
+  size_t snapshot_at_ = 0;  // what of it has been written
   bool progress_due_ = false;
   std::optional<mfn::v1::SimulationResult> result_;
   Response response_;   // the write that is under way
@@ -193,7 +205,11 @@ absl::Status RunStreamCall::Begin() {
       engine::FeatureAccumulator::Create(plan_.job.config.grid_size, plan_.job.features);
   if (!features.ok()) return pipeline::ToStatus(features.error());
   features_ = *std::move(features);
-  return absl::OkStatus();
+  if (!plan_.job.resume) return absl::OkStatus();
+  steps_done_ = simulation_.counters().steps_computed;
+  auto restored = features_->Restore(plan_.job.config.grid_size, plan_.job.features,
+                                     plan_.job.resume->features, simulation_.field());
+  return restored.ok() ? absl::OkStatus() : pipeline::ToStatus(restored.error());
 }
 
 absl::Status RunStreamCall::StepOnce() {
@@ -210,7 +226,7 @@ bool RunStreamCall::Due(int64_t slice_start) {
   const auto at = [&](int64_t interval) {
     return interval > 0 && (last || steps_done_ % interval == 0);
   };
-  if (at(plan_.frame_interval) || (last && plan_.final_frame)) frame_left_ = field().size_bytes();
+  if (at(plan_.frame_interval) || (last && plan_.final_frame)) StartFrame();
   const bool long_enough = calls_->clock()->MonotonicNanos() - slice_start >= kSliceNanos;
   progress_due_ = plan_.progress_interval > 0 ? at(plan_.progress_interval) : last || long_enough;
   return last || long_enough || frame_left_ > 0 || progress_due_;
@@ -223,7 +239,7 @@ absl::Status RunStreamCall::RunCompat() {
   auto run = pipeline::RunJob(plan_.job, options, &result);
   if (!run.ok()) return run.status();
   compat_field_ = std::move(run->field);
-  if (plan_.final_frame) frame_left_ = field().size_bytes();
+  if (plan_.final_frame) StartFrame();
   steps_done_ = plan_.job.config.steps;
   result.set_request_id(plan_.request_id);
   if (run->features) AddWarnings(*run->features, &result);
@@ -235,7 +251,7 @@ absl::Status RunStreamCall::End() {
   auto features = features_->Finish(simulation_.field(), [this] { return cancel_.cancelled(); });
   if (!features.ok()) return pipeline::ToStatus(features.error());
   const engine::SimulationConfig& config = plan_.job.config;
-  figures_->Done(config.grid_size * config.grid_size * config.steps);
+  figures_->Done(config.grid_size * config.grid_size * pipeline::FurtherSteps(plan_.job));
   figures_.reset();
   engine::RunResult run;
   run.grid_size = simulation_.grid_size();
@@ -248,8 +264,24 @@ absl::Status RunStreamCall::End() {
   pipeline::ToProto(plan_.job, run, &result);
   result.set_request_id(plan_.request_id);
   AddWarnings(*features, &result);
+  if (plan_.snapshot) TakeSnapshot(&run, &result);
   result_ = std::move(result);
   return absl::OkStatus();
+}
+
+// Serialized here, because it goes out in parts; `result` is what the stream ends with.
+void RunStreamCall::TakeSnapshot(engine::RunResult* run, mfn::v1::SimulationResult* result) {
+  const auto copy = [](std::span<const double> from) {
+    return std::vector<double>(from.begin(), from.end());
+  };
+  run->field = copy(simulation_.field());
+  run->activator = copy(simulation_.activator());
+  run->inhibitor = copy(simulation_.inhibitor());
+  run->generator = simulation_.generator();
+  run->feature_state = features_->State();
+  pipeline::SnapshotToProto(plan_.job, *run, result);
+  snapshot_ = result->snapshot().SerializeAsString();
+  result->clear_snapshot();
 }
 
 void RunStreamCall::Next() {
@@ -257,6 +289,8 @@ void RunStreamCall::Next() {
     WriteChunk();
   } else if (progress_due_) {
     WriteProgress();
+  } else if (snapshot_at_ < snapshot_.size()) {
+    WriteSnapshotChunk();
   } else if (result_) {
     *response_.mutable_result() = *std::move(result_);
     write_ = calls_->stalls().Begin(context_);
@@ -266,9 +300,19 @@ void RunStreamCall::Next() {
   }
 }
 
+// `size` bytes of `head` followed by `values`, from `offset` on.
+void CopyPart(absl::string_view head, std::span<const double> values, size_t offset, size_t size,
+              std::string* out) {
+  const absl::string_view from_head = head.substr(std::min(offset, head.size()), size);
+  const size_t at = offset + from_head.size() - head.size();
+  out->reserve(size);
+  out->assign(from_head.data(), from_head.size());
+  out->append(reinterpret_cast<const char*>(values.data()) + at, size - from_head.size());
+}
+
 void RunStreamCall::WriteChunk() {
   const std::span<const double> values = field();
-  const size_t offset = values.size_bytes() - frame_left_;
+  const size_t offset = frame_header_.size() + values.size_bytes() - frame_left_;
   const size_t bytes = std::min(frame_left_, kChunkBytes);
   const int32_t n = static_cast<int32_t>(plan_.job.config.grid_size);
   mfn::v1::FrameChunk* frame = response_.mutable_frame();
@@ -276,9 +320,19 @@ void RunStreamCall::WriteChunk() {
   frame->set_rows(n);
   frame->set_cols(n);
   frame->set_offset(static_cast<int64_t>(offset));
-  SetBytes(values.subspan(offset / sizeof(double), bytes / sizeof(double)), frame->mutable_data());
+  CopyPart(frame_header_, values, offset, bytes, frame->mutable_data());
   frame_left_ -= bytes;
   frame->set_last(frame_left_ == 0);
+  Write();
+}
+
+void RunStreamCall::WriteSnapshotChunk() {
+  const size_t bytes = std::min(snapshot_.size() - snapshot_at_, kChunkBytes);
+  mfn::v1::SnapshotChunk* chunk = response_.mutable_snapshot();
+  chunk->set_offset(static_cast<int64_t>(snapshot_at_));
+  chunk->set_data(snapshot_.data() + snapshot_at_, bytes);
+  snapshot_at_ += bytes;
+  chunk->set_last(snapshot_at_ == snapshot_.size());
   Write();
 }
 
@@ -294,9 +348,10 @@ void RunStreamCall::WriteProgress() {
   Write();
 }
 
-// The simulation's six arrays, those of the features, one chunk.
+// The simulation's six arrays, those of the features, one chunk; a snapshot three times.
 int64_t StreamMemory(const mfn::v1::RunStreamRequest& request, int64_t grid_size) {
-  return 12 * 8 * grid_size * grid_size + 2 * static_cast<int64_t>(request.ByteSizeLong()) +
+  const int64_t arrays = request.simulation().include_snapshot() ? 21 : 12;
+  return arrays * 8 * grid_size * grid_size + 2 * static_cast<int64_t>(request.ByteSizeLong()) +
          2 * std::min(static_cast<int64_t>(kChunkBytes), 8 * grid_size * grid_size);
 }
 

@@ -29,7 +29,8 @@ namespace mfn::rpc {
 namespace {
 
 // An initial field of the largest grid takes 8 MiB.
-constexpr int kMaxRequestBytes = 16 << 20;
+// A snapshot of the largest grid takes 24 MiB.
+constexpr int kMaxRequestBytes = 32 << 20;
 // What gRPC's own buffers may take, all connections together.
 constexpr size_t kMaxBufferBytes = size_t{512} << 20;
 constexpr int kMaxStreamsPerConnection = 1024;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "server/pipeline/field_proto.h"
 
 namespace mfn::rpc {
 namespace {
@@ -13,53 +14,56 @@ static_assert(std::endian::native == std::endian::little, "fields travel as litt
 constexpr int64_t kSmallGrid = 64;
 constexpr int64_t kSmallCellSteps = 32768;
 
+// The three arrays, what the features gathered, and the rest.
+int64_t SnapshotBytes(int64_t field) { return 3 * field + (int64_t{66} << 10); }
+
+absl::Status TooLarge(absl::string_view name, std::string what) {
+  return pipeline::FieldError(name, "FIELD_TOO_LARGE",
+                              absl::StrCat(what, " does not fit into the ", kMaxReplyFieldBytes,
+                                           " bytes of a reply; use SimulationService.RunStream"));
+}
+
 absl::Status CheckReplySize(const mfn::v1::SimulationRequest& request,
-                            const engine::SimulationConfig& config, bool compat) {
-  const int64_t field = 8 * config.grid_size * config.grid_size;
-  if (request.include_history()) {
-    if (compat) {
-      return pipeline::FieldError(
-          "include_history", "INVALID_VALUE",
-          "include_history must be absent in SIMULATION_MODE_REQUEST_COMPAT");
-    }
-    const int64_t frames = kMaxReplyFieldBytes / field - (request.include_field() ? 1 : 0);
-    if (config.steps > frames) {
-      return pipeline::FieldError(
-          "include_history", "FIELD_TOO_LARGE",
-          absl::StrCat("a history of ", config.steps, " frames of ", field,
-                       " bytes does not fit into the ", kMaxReplyFieldBytes,
-                       " bytes of a reply; use SimulationService.RunStream with frame_interval 1"));
-    }
+                            const pipeline::SimulationJob& job) {
+  const int64_t field = 8 * job.config.grid_size * job.config.grid_size;
+  if (request.include_history() && job.compat) {
+    return pipeline::FieldError("include_history", "INVALID_VALUE",
+                                "include_history must be absent in SIMULATION_MODE_REQUEST_COMPAT");
   }
-  if (request.include_field() && field > kMaxReplyFieldBytes) {
-    return pipeline::FieldError(
-        "include_field", "FIELD_TOO_LARGE",
-        absl::StrCat("the field takes ", field, " bytes, a reply takes ", kMaxReplyFieldBytes,
-                     "; use SimulationService.RunStream, which sends it in chunks"));
+  int64_t left = kMaxReplyFieldBytes - (request.include_field() ? field : 0);
+  if (left < 0) {
+    return TooLarge("include_field", absl::StrCat("the field of ", field, " bytes"));
   }
-  return absl::OkStatus();
+  left -= request.include_snapshot() ? SnapshotBytes(field) : 0;
+  if (left < 0) {
+    return TooLarge("include_snapshot",
+                    absl::StrCat("a snapshot of ", SnapshotBytes(field), " bytes"));
+  }
+  const int64_t frames = pipeline::FurtherSteps(job);
+  if (!request.include_history() || frames <= left / field) return absl::OkStatus();
+  return TooLarge("include_history",
+                  absl::StrCat("a history of ", frames, " frames of ", field, " bytes"));
 }
 
 void AddFields(const mfn::v1::SimulationRequest& request, const engine::RunResult& run,
                mfn::v1::SimulationResult* result) {
-  const int32_t n = static_cast<int32_t>(run.grid_size);
+  const mfn::v1::FieldEncoding encoding = request.field_encoding();
   if (request.include_field()) {
-    result->mutable_field()->set_rows(n);
-    result->mutable_field()->set_cols(n);
-    SetBytes(run.field, result->mutable_field()->mutable_data());
+    pipeline::WriteField(run.field, run.grid_size, encoding, result->mutable_field());
   }
   if (request.include_history()) {
-    result->mutable_history()->set_frames(run.counters.steps_computed);
-    result->mutable_history()->set_rows(n);
-    result->mutable_history()->set_cols(n);
-    SetBytes(run.history, result->mutable_history()->mutable_data());
+    pipeline::WriteSeries(run.history, run.grid_size, encoding, result->mutable_history());
   }
 }
 
 }  // namespace
 
 bool IsSmall(const mfn::v1::SimulationRequest& request) {
-  if (request.has_initial_field() || request.include_history()) return false;
+  if (request.has_initial_field() || request.has_initial_activator() ||
+      request.has_initial_inhibitor() || request.has_resume_from() || request.include_history() ||
+      request.include_snapshot()) {
+    return false;
+  }
   if (!request.pattern_preset().empty()) return false;
   const int64_t n = request.has_grid_size() ? request.grid_size() : 64;
   const int64_t steps = request.has_steps() ? request.steps() : 64;
@@ -67,7 +71,8 @@ bool IsSmall(const mfn::v1::SimulationRequest& request) {
 }
 
 int64_t MemoryOf(const mfn::v1::SimulationRequest& request) {
-  const bool fields = request.include_field() || request.include_history();
+  const bool fields =
+      request.include_field() || request.include_history() || request.include_snapshot();
   return 2 * static_cast<int64_t>(request.ByteSizeLong()) + (fields ? 2 * kMaxReplyFieldBytes : 0) +
          4096;
 }
@@ -84,11 +89,12 @@ absl::Status RunToResult(const mfn::v1::SimulationRequest& request, const Cancel
   if (absl::Status s = CheckRequestId(request); !s.ok()) return s;
   auto job = pipeline::FromProto(request);
   if (!job.ok()) return job.status();
-  if (absl::Status s = CheckReplySize(request, job->config, job->compat); !s.ok()) return s;
+  if (absl::Status s = CheckReplySize(request, *job); !s.ok()) return s;
   engine::RunOptions options = pipeline::OptionsOf(*job);
   options.arena = arena;
   options.cancel = [&cancel] { return cancel.cancelled(); };
   options.history = request.include_history();
+  options.snapshot = request.include_snapshot();
   auto run = pipeline::RunJob(*job, options, result);
   if (!run.ok()) return run.status();
   result->set_request_id(request.request_id());

@@ -6,6 +6,7 @@
 #include "mfn/v1/simulation_service.grpc.pb.h"
 #include "server/engine/features.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/field_proto.h"
 #include "server/rpc/proto_read.h"
 #include "server/rpc/run_many.h"
 #include "server/rpc/run_stream.h"
@@ -17,14 +18,14 @@ namespace {
 
 absl::Status Extract(const mfn::v1::ExtractFeaturesRequest& request, const Cancellation& cancel,
                      mfn::v1::ExtractFeaturesResponse* response) {
-  FieldData data;
+  pipeline::FieldData data;
   absl::Status read;
   switch (request.source_case()) {
     case mfn::v1::ExtractFeaturesRequest::kField:
-      read = ReadField(request.field(), "field", &data);
+      read = pipeline::ReadField(request.field(), "field", &data);
       break;
     case mfn::v1::ExtractFeaturesRequest::kHistory:
-      read = ReadSeries(request.history(), "history", &data);
+      read = pipeline::ReadSeries(request.history(), "history", &data);
       break;
     default:
       return pipeline::FieldError("field", "REQUIRED", "one of field and history must be given");
