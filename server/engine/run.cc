@@ -105,6 +105,7 @@ Expected<RunResult> Execute(const SimulationConfig& config, const RunOptions& op
       options.initial ? simulation.Reset(config, *options.initial) : simulation.Reset(config);
   if (!reset.ok()) return reset.error();
   simulation.SetThreads(options.threads);
+  simulation.SetCores(options.cores);
   const StepObserver observer = ObserverOf(options, &result.history);
   if (auto run = simulation.Run(steps, observer, options.cancel, features); !run.ok()) {
     return run.error();

@@ -51,6 +51,9 @@ struct RunOptions {
   Simulation* arena = nullptr;
   // For one large grid, the caller's thread included (Simulation::SetThreads); 0 counts as 1.
   size_t threads = 1;
+  // Whose idle cores help with a large grid when there are features (Simulation::SetCores);
+  // borrowed, may be null.
+  Cores* cores = nullptr;
   // For `elapsed`; the steady clock if empty.
   std::function<std::chrono::nanoseconds()> clock;
 };

@@ -16,34 +16,44 @@ namespace {
 
 // With more the stencil overflows, which no clamp mends.
 constexpr double kMaxInitial = 1e100;
+constexpr double kMaxInitialFast = 1e30;
+// With features, a grid of this side and more is shared, and each member must have so many rows: a
+// step must take some time beyond what waiting for each other does.
+constexpr int64_t kTogetherSide = 256;
+constexpr int64_t kRowsPerMember = 64;
 
 Expected<void> CheckInitial(const char* name, std::span<const double> values, size_t cells,
-                            int64_t grid_size) {
+                            const SimulationConfig& config) {
   if (values.size() != cells) {
-    Error error = InvalidArgument(
-        name, std::string(name) + " has " + std::to_string(values.size()) + " values, must have " +
-                  std::to_string(cells) + " (grid_size " + std::to_string(grid_size) + " squared)");
+    Error error =
+        InvalidArgument(name, std::string(name) + " has " + std::to_string(values.size()) +
+                                  " values, must have " + std::to_string(cells) + " (grid_size " +
+                                  std::to_string(config.grid_size) + " squared)");
     error.count = static_cast<int64_t>(values.size());
     return error;
   }
+  const bool fast = config.precision == Precision::kFast;
+  const double most = fast ? kMaxInitialFast : kMaxInitial;
   for (size_t k = 0; k < values.size(); ++k) {
-    if (std::abs(values[k]) <= kMaxInitial) continue;
-    Error error = InvalidArgument(
-        name, std::string(name) + "[" + std::to_string(k) + "] is " + FormatDouble(values[k]) +
-                  (std::isfinite(values[k]) ? ", must be in [-1e100, 1e100]" : ", must be finite"));
+    if (std::abs(values[k]) <= most) continue;
+    Error error = InvalidArgument(name, std::string(name) + "[" + std::to_string(k) + "] is " +
+                                            FormatDouble(values[k]) +
+                                            (!std::isfinite(values[k]) ? ", must be finite"
+                                             : fast ? ", must be in [-1e30, 1e30] in fast precision"
+                                                    : ", must be in [-1e100, 1e100]"));
     error.value = values[k];
     return error;
   }
   return {};
 }
 
-Expected<void> CheckInitial(const InitialState& initial, int64_t grid_size) {
-  const size_t cells = static_cast<size_t>(grid_size * grid_size);
+Expected<void> CheckInitial(const InitialState& initial, const SimulationConfig& config) {
+  const size_t cells = static_cast<size_t>(config.grid_size * config.grid_size);
   for (const auto& [name, values] : {std::pair{"initial_field", initial.field},
                                      std::pair{"initial_activator", initial.activator},
                                      std::pair{"initial_inhibitor", initial.inhibitor}}) {
     if (values.empty()) continue;
-    if (auto valid = CheckInitial(name, values, cells, grid_size); !valid.ok()) return valid;
+    if (auto valid = CheckInitial(name, values, cells, config); !valid.ok()) return valid;
   }
   return {};
 }
@@ -138,7 +148,7 @@ Expected<void> Simulation::Start(const SimulationConfig& config, const InitialSt
   counters_ = {};
   if (auto valid = ValidateEngine(config); !valid.ok()) return valid;
   if (initial != nullptr) {
-    if (auto valid = CheckInitial(*initial, config.grid_size); !valid.ok()) return valid;
+    if (auto valid = CheckInitial(*initial, config); !valid.ok()) return valid;
   }
   config_ = config;
   if (!config_.seed) config_.seed = RandomSeed();
@@ -252,6 +262,36 @@ int64_t Simulation::StepMany(int64_t steps) {
   return fast() ? StepMany(fast_, steps) : StepMany(grid_, steps);
 }
 
+int64_t Simulation::StepTogether(int64_t steps, FeatureAccumulator* features) {
+  const bool finite =
+      std::isfinite(params_.alpha + params_.d_activator + params_.d_inhibitor +
+                    params_.r_activator + params_.r_inhibitor + params_.turing_threshold);
+  if (cores_ == nullptr || fast() || config_.quantum_jitter || !finite || !ready_ || failure_ ||
+      config_.grid_size < kTogetherSide) {
+    return 0;
+  }
+  Team team(*cores_, static_cast<size_t>(config_.grid_size / kRowsPerMember));
+  if (team.members() < 2) return 0;
+  const size_t at_once = static_cast<size_t>(std::min<int64_t>(kMaxStepsAtOnce, steps));
+  const Generator generator = generator_;
+  const int64_t growth_events = counters_.growth_events;
+  Spikes spikes;
+  for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
+  StepCounts counts;
+  const size_t taken = grid_.StepTogether(params_, at_once, spikes, config_.check_stability, team,
+                                          features, &counts);
+  if (taken < at_once) {  // the draws end with the step that failed
+    generator_ = generator;
+    counters_.growth_events = growth_events;
+    for (size_t s = 0; s < taken; ++s) NextSpike();
+  }
+  Count(counts);
+  counters_.steps_computed += static_cast<int64_t>(taken) - 1;
+  if (config_.check_stability) CheckStability(counts);
+  ++counters_.steps_computed;
+  return static_cast<int64_t>(taken);
+}
+
 std::optional<Spike> Simulation::NextSpike() {
   const std::optional<Spike> spike =
       DrawSpike(config_.spike_probability, static_cast<size_t>(config_.grid_size), generator_);
@@ -285,6 +325,7 @@ void Simulation::CheckStability(const StepCounts& counts) {
 
 Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
                                   const CancelCheck& cancel, FeatureAccumulator* features) {
+  const Cores::Seat seat(cores_);
   if (!ready_ || observer || features != nullptr) {
     return RunAsItLies(steps, observer, cancel, features);
   }
@@ -301,7 +342,6 @@ Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
 
 Expected<int64_t> Simulation::RunAsItLies(int64_t steps, const StepObserver& observer,
                                           const CancelCheck& cancel, FeatureAccumulator* features) {
-  const bool every_step = observer || features != nullptr;
   for (int64_t done = 0; done < steps;) {
     if (cancel && cancel()) {
       Error error;
@@ -311,7 +351,10 @@ Expected<int64_t> Simulation::RunAsItLies(int64_t steps, const StepObserver& obs
           "cancelled after " + std::to_string(counters_.steps_computed) + " steps were computed";
       return error;
     }
-    const int64_t many = every_step ? 0 : StepMany(steps - done);
+    const int64_t many = observer              ? 0
+                         : features != nullptr ? StepTogether(steps - done, features)
+                                               : StepMany(steps - done);
+    if (failure_) return *failure_;
     done += many;
     if (many > 0) continue;
     if (auto step = StepWith(features); !step.ok()) return step.error();

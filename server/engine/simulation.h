@@ -14,6 +14,7 @@
 #include "server/engine/aligned.h"
 #include "server/engine/cancel.h"
 #include "server/engine/config.h"
+#include "server/engine/cores.h"
 #include "server/engine/error.h"
 #include "server/engine/features.h"
 #include "server/engine/kernel.h"
@@ -80,6 +81,10 @@ class Simulation {
   // start at the first run that can use them and live as long as the simulation. Small grids,
   // jitter, observers and features keep to the caller's thread.
   void SetThreads(size_t threads) { threads_ = threads > 0 ? threads : 1; }
+
+  // From whom a run with features and without an observer borrows idle cores for a large grid, step
+  // by step, while it takes one itself; null, as to begin with: from nobody. Outlives the runs.
+  void SetCores(Cores* cores) { cores_ = cores; }
 
   // Starts over with another configuration and keeps the memory if it is large enough. After an
   // error the simulation is empty. `initial` must not refer to this simulation's own arrays.
@@ -152,6 +157,8 @@ class Simulation {
   int64_t StepMany(int64_t steps);
   template <typename T>
   int64_t StepMany(Stepper<T>& grid, int64_t steps);
+  // The same with features, together with whoever is idle.
+  int64_t StepTogether(int64_t steps, FeatureAccumulator* features);
   std::optional<Spike> NextSpike();
   void Count(const StepCounts& counts);
   void CheckStability(const StepCounts& counts);
@@ -168,6 +175,7 @@ class Simulation {
   mutable std::array<Widened, 3> wide_;
   FeatureAccumulator features_;
   size_t threads_ = 1;
+  Cores* cores_ = nullptr;
   std::optional<Team> team_;
 };
 

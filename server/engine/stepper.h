@@ -66,6 +66,14 @@ class Stepper {
   // `steps` steps, at most StepsAtOnce for team.members() threads.
   StepCounts StepMany(const KernelParams& params, size_t steps, const Spikes& spikes, Team& team);
 
+  // Up to `steps` steps, at most kMaxStepsAtOnce, by a team of any size, whose frames `features`
+  // takes in; no jitter, finite parameters, n at most kMaxGridSize. With stop_if_bad it ends after
+  // a step with a value that is not finite. Returns how many steps it took and adds what they
+  // counted. For T = double.
+  size_t StepTogether(const KernelParams& params, size_t steps, const Spikes& spikes,
+                      bool stop_if_bad, Team& team, FeatureAccumulator* features,
+                      StepCounts* counts);
+
   // Goes back to the state before the last StepMany, if nothing has been done since; `spikes` are
   // those given to it. Only with turing_enabled.
   void UndoMany(const Spikes& spikes);
@@ -81,6 +89,7 @@ class Stepper {
     size_t row, row_end, column, column_end;
   };
   class TileRun;
+  class TogetherRun;
 
   std::span<T> Writable(T* array) {
     reach_ = {};

@@ -3,50 +3,41 @@
 #ifndef MFN_SERVER_ENGINE_TEAM_H_
 #define MFN_SERVER_ENGINE_TEAM_H_
 
-#include <condition_variable>
 #include <cstddef>
-#include <cstdint>
-#include <mutex>
-#include <thread>
-#include <vector>
+#include <memory>
+
+#include "server/engine/cores.h"
 
 namespace mfn::engine {
 
-// Not safe for use by two threads at once. Helpers are started once and sleep between calls.
+// Not safe for use by two threads at once.
 class Team {
  public:
-  // May throw std::system_error if a thread cannot be started.
+  // Of threads of its own, as far as they can be started.
   explicit Team(size_t members);
+  // Of at most so many, the caller included: what is idle of `cores`, borrowed until the end.
+  // Allocates nothing once the helpers have been started.
+  Team(Cores& cores, size_t most);
   ~Team();
   Team(const Team&) = delete;
   Team& operator=(const Team&) = delete;
 
-  size_t members() const { return helpers_.size() + 1; }
+  size_t members() const { return helpers_count_ + 1; }
 
   // work(k) for every k in [0, members()), each on its own thread, 0 on the caller's; returns when
   // all have. Allocates nothing. `work` must not throw.
   template <typename Work>
   void Run(const Work& work) {
-    RunErased([](const void* w, size_t k) { (*static_cast<const Work*>(w))(k); }, &work);
+    Cores::Round round = {[](const void* w, size_t k) { (*static_cast<const Work*>(w))(k); }, &work,
+                          helpers_count_};
+    cores_->Run(helpers_, &round);
   }
 
  private:
-  using Function = void (*)(const void* work, size_t member);
-
-  void RunErased(Function function, const void* work);
-  void Help(size_t member);
-  void Stop();
-
-  std::mutex mutex_;
-  std::condition_variable start_, done_;
-  // Guarded by mutex_.
-  Function function_ = nullptr;
-  const void* work_ = nullptr;
-  uint64_t round_ = 0;
-  size_t busy_ = 0;
-  bool stopping_ = false;
-
-  std::vector<std::thread> helpers_;
+  const std::unique_ptr<Cores> own_;
+  Cores* const cores_;
+  size_t helpers_count_ = 0;
+  Cores::Helper* helpers_ = nullptr;
 };
 
 }  // namespace mfn::engine

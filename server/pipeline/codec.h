@@ -110,10 +110,10 @@ absl::StatusOr<SimulationJob> FromProto(const mfn::v1::SimulationRequest& reques
 absl::StatusOr<SimulationJob> ResumeFromProto(const mfn::v1::SimulationRequest& request,
                                               const CodecLimits& limits);
 
-// Runs a job of either mode. `options` are those of OptionsOf plus what the caller adds (observer,
-// cancel, arena, snapshot; a compat job knows cancel only); a job without a seed draws one. Fills
-// `result` as ToProto does, and its snapshot if the options ask for one; warns of kinetics that
-// cannot form a pattern.
+// Runs a job of either mode, a large one with the help of CoresOfProcess. `options` are those of
+// OptionsOf plus what the caller adds (observer, cancel, arena, snapshot; a compat job knows cancel
+// only); a job without a seed draws one. Fills `result` as ToProto does, and its snapshot if the
+// options ask for one; warns of kinetics that cannot form a pattern.
 absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
                                          const engine::RunOptions& options,
                                          mfn::v1::SimulationResult* result);

@@ -11,6 +11,7 @@
 #include "server/engine/request_simulation.h"
 #include "server/engine/rng.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/cores_of_process.h"
 #include "server/pipeline/field_proto.h"
 #include "server/pipeline/kinetics_proto.h"
 #include "server/pipeline/simulation_figures.h"
@@ -389,7 +390,9 @@ absl::StatusOr<engine::RunResult> RunJob(const SimulationJob& job,
     if (compat.ok()) figures.Done(cell_steps);
     return compat;
   }
-  auto run = engine::RunSimulation(job.config, options);
+  engine::RunOptions shared = options;
+  shared.cores = &CoresOfProcess();
+  auto run = engine::RunSimulation(job.config, shared);
   if (!run.ok()) return ToStatus(run.error());
   figures.Done(cell_steps);
   ToProto(job, *run, result);

@@ -9,6 +9,7 @@
 #include "server/engine/features.h"
 #include "server/engine/run.h"
 #include "server/pipeline/codec.h"
+#include "server/pipeline/cores_of_process.h"
 #include "server/pipeline/field_proto.h"
 #include "server/pipeline/simulation_figures.h"
 #include "server/rpc/simulation_run.h"
@@ -118,12 +119,13 @@ class RunStreamCall final : public Reactor {
   void Slice();
   absl::Status Compute();
   absl::Status Begin();
-  absl::Status StepOnce();
+  absl::Status StepOn(int64_t slice_start);
   absl::Status RunCompat();
   absl::Status End();
   void TakeSnapshot(engine::RunResult* run, mfn::v1::SimulationResult* result);
   // Whether something must be written after the step just done.
   bool Due(int64_t slice_start);
+  bool SliceOver(int64_t slice_start) const;
   // Writes what is due, or computes on.
   void Next();
   void StartFrame() { frame_left_ = frame_header_.size() + field().size_bytes(); }
@@ -188,8 +190,7 @@ absl::Status RunStreamCall::Compute() {
   }
   const int64_t start = calls_->clock()->MonotonicNanos();
   do {
-    if (cancel_.cancelled()) return absl::CancelledError("the caller cancelled");
-    if (absl::Status s = StepOnce(); !s.ok()) return s;
+    if (absl::Status s = StepOn(start); !s.ok()) return s;
   } while (!Due(start));
   return steps_done_ == plan_.job.config.steps ? End() : absl::OkStatus();
 }
@@ -197,6 +198,7 @@ absl::Status RunStreamCall::Compute() {
 absl::Status RunStreamCall::Begin() {
   begun_ = true;
   figures_.emplace();
+  simulation_.SetCores(&pipeline::CoresOfProcess());
   const engine::RunOptions options = pipeline::OptionsOf(plan_.job);
   const auto reset = options.initial ? simulation_.Reset(plan_.job.config, *options.initial)
                                      : simulation_.Reset(plan_.job.config);
@@ -212,13 +214,22 @@ absl::Status RunStreamCall::Begin() {
   return restored.ok() ? absl::OkStatus() : pipeline::ToStatus(restored.error());
 }
 
-absl::Status RunStreamCall::StepOnce() {
-  if (auto step = simulation_.Step(); !step.ok()) return pipeline::ToStatus(step.error());
-  if (auto added = features_->AddFrame(simulation_.field()); !added.ok()) {
-    return pipeline::ToStatus(added.error());
+// To the next step after which something must be written, or to the end of the slice.
+absl::Status RunStreamCall::StepOn(int64_t slice_start) {
+  int64_t target = plan_.job.config.steps;
+  for (const int64_t interval : {plan_.frame_interval, plan_.progress_interval}) {
+    if (interval > 0) target = std::min(target, (steps_done_ / interval + 1) * interval);
   }
-  ++steps_done_;
-  return absl::OkStatus();
+  const auto stop = [&] { return cancel_.cancelled() || SliceOver(slice_start); };
+  const auto run = simulation_.Run(target - steps_done_, {}, stop, &*features_);
+  steps_done_ = simulation_.counters().steps_computed;
+  if (cancel_.cancelled()) return absl::CancelledError("the caller cancelled");
+  if (run.ok() || run.error().kind == engine::ErrorKind::kCancelled) return absl::OkStatus();
+  return pipeline::ToStatus(run.error());
+}
+
+bool RunStreamCall::SliceOver(int64_t slice_start) const {
+  return calls_->clock()->MonotonicNanos() - slice_start >= kSliceNanos;
 }
 
 bool RunStreamCall::Due(int64_t slice_start) {
@@ -227,7 +238,7 @@ bool RunStreamCall::Due(int64_t slice_start) {
     return interval > 0 && (last || steps_done_ % interval == 0);
   };
   if (at(plan_.frame_interval) || (last && plan_.final_frame)) StartFrame();
-  const bool long_enough = calls_->clock()->MonotonicNanos() - slice_start >= kSliceNanos;
+  const bool long_enough = SliceOver(slice_start);
   progress_due_ = plan_.progress_interval > 0 ? at(plan_.progress_interval) : last || long_enough;
   return last || long_enough || frame_left_ > 0 || progress_due_;
 }

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "grpc/health/v1/health.pb.h"
 #include "server/base/log.h"
+#include "server/pipeline/cores_of_process.h"
 #include "server/rpc/access.h"
 #include "server/rpc/analysis_service.h"
 #include "server/rpc/call_runner.h"
@@ -76,6 +77,12 @@ absl::Status CheckExposure(const ServerConfig& config) {
                    "api_key_required, or server.tls, or listen on 127.0.0.1"));
 }
 
+// What an operator spares for other work is not lent either.
+void LimitCores(const ServerConfig& config) {
+  if (config.max_concurrent_simulations == 0) return;
+  pipeline::CoresOfProcess().Limit(static_cast<size_t>(config.max_concurrent_simulations));
+}
+
 CallRunner::Options CallOptions(const ServerConfig& config, Access* access, Clock* clock) {
   CallRunner::Options options;
   options.access = access;
@@ -102,6 +109,7 @@ class GrpcServer final : public Server {
         requests_(parts.clock),
         calls_(CallOptions(config, &access_, parts.clock)),
         streams_(parts.clock) {
+    LimitCores(config);
     services_.push_back(MakeSimulationService(&calls_));
     services_.push_back(MakeAnalysisService(&calls_));
     services_.push_back(MakePluginService(&calls_, parts.registry));
