@@ -136,24 +136,35 @@ TEST(SimulationThreadsTest, ObserversAndThreadsChangeNoBit) {
   }
 }
 
+// Also with borrowed cores, and in either precision, once there is room for what they need.
+void ExpectNoAllocations(const SimulationConfig& config) {
+  Cores cores(2);
+  auto simulation = Simulation::Create(config);
+  ASSERT_TRUE(simulation.ok());
+  (*simulation)->SetCores(&cores);
+  FeatureAccumulator& features = (*simulation)->features();
+  ASSERT_TRUE(features.Reset(config.grid_size, {}).ok());
+  ASSERT_TRUE((*simulation)->Run(20).ok());
+  ASSERT_TRUE((*simulation)->Run(20, {}, {}, &features).ok());
+  const uint64_t before = AllocationsSoFar();
+  ASSERT_TRUE((*simulation)->Run(20).ok());
+  ASSERT_TRUE((*simulation)->Run(20, {}, {}, &features).ok());
+  EXPECT_EQ(AllocationsSoFar() - before, 0u) << config.grid_size;
+  ASSERT_TRUE((*simulation)->Reset(config).ok());
+  EXPECT_EQ(AllocationsSoFar() - before, 0u) << config.grid_size;
+}
+
 TEST(SimulationThreadsTest, SteppingAllocatesNothing) {
+  SimulationConfig config;
+  config.seed = Seed(1);
   for (int64_t n : {64, 260}) {
     for (bool jitter : {false, true}) {
-      SimulationConfig config;
-      config.grid_size = n;
-      config.quantum_jitter = jitter;
-      config.seed = Seed(1);
-      auto simulation = Simulation::Create(config);
-      ASSERT_TRUE(simulation.ok());
-      FeatureAccumulator& features = (*simulation)->features();
-      ASSERT_TRUE(features.Reset(n, {}).ok());
-      ASSERT_TRUE((*simulation)->Run(20).ok());  // makes room for tiles
-      const uint64_t before = AllocationsSoFar();
-      ASSERT_TRUE((*simulation)->Run(20).ok());
-      ASSERT_TRUE((*simulation)->Run(20, {}, {}, &features).ok());
-      EXPECT_EQ(AllocationsSoFar() - before, 0u) << n;
-      ASSERT_TRUE((*simulation)->Reset(config).ok());
-      EXPECT_EQ(AllocationsSoFar() - before, 0u) << n;
+      for (Precision precision : {Precision::kExact, Precision::kFast}) {
+        config.grid_size = n;
+        config.quantum_jitter = jitter;
+        config.precision = precision;
+        ExpectNoAllocations(config);
+      }
     }
   }
 }

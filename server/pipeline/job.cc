@@ -369,6 +369,9 @@ absl::StatusOr<SimulationJob> FromProto(const SimulationRequest& request,
 engine::RunOptions OptionsOf(const SimulationJob& job) {
   engine::RunOptions options;
   options.features = job.features;
+  if (job.initial_field.empty() && job.initial_activator.empty() && job.initial_inhibitor.empty()) {
+    return options;
+  }
   engine::InitialState& initial = options.initial.emplace();
   initial.field = job.initial_field;
   initial.activator = job.initial_activator;

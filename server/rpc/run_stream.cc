@@ -220,7 +220,10 @@ absl::Status RunStreamCall::StepOn(int64_t slice_start) {
   for (const int64_t interval : {plan_.frame_interval, plan_.progress_interval}) {
     if (interval > 0) target = std::min(target, (steps_done_ / interval + 1) * interval);
   }
-  const auto stop = [&] { return cancel_.cancelled() || SliceOver(slice_start); };
+  // At least one step, so that nothing is written twice.
+  const auto stop = [&, first = true]() mutable {
+    return cancel_.cancelled() || (!std::exchange(first, false) && SliceOver(slice_start));
+  };
   const auto run = simulation_.Run(target - steps_done_, {}, stop, &*features_);
   steps_done_ = simulation_.counters().steps_computed;
   if (cancel_.cancelled()) return absl::CancelledError("the caller cancelled");
