@@ -69,8 +69,9 @@ class Stepper<T>::TogetherRun {
     while (!over_) {
       const size_t step = taken_;
       StepCounts counts;
+      Reach seen = kNothingSeen;
       for (size_t b; (b = next_.fetch_add(1, std::memory_order_relaxed)) < blocks_;) {
-        StepBlock(b, &counts);
+        StepBlock(b, &counts, watch_ ? &seen : nullptr);
         done_[b].store(step + 1, std::memory_order_release);
         std::unique_lock lock(features_mutex_, std::try_to_lock);
         if (lock) Advance(step);
@@ -78,6 +79,7 @@ class Stepper<T>::TogetherRun {
       {
         const std::lock_guard lock(counts_mutex_);
         counts_ += counts;
+        seen_ = Union(seen_, seen);
       }
       barrier_.Arrive([&] { EndStep(step); });
     }
@@ -91,27 +93,31 @@ class Stepper<T>::TogetherRun {
 
   void BeginStep() {
     const std::optional<Spike>& spike = spikes_[taken_];
-    const size_t cell = spike ? spike->row * grid_.n_ + spike->column : 0;
+    const size_t cell = spike ? grid_.Place(spike->row, spike->column) : 0;
     unspiked_ = {cell, static_cast<double>(grid_.now_.field[cell])};
     grid_.AddSpike(spike);
+    expected_ = After(grid_.reach_, params_, {&spike, 1}, kEpsilon<T>);
+    watch_ = !WithinLimits(expected_, params_);
+    seen_ = kNothingSeen;
     advanced_ = 0;
     next_.store(0, std::memory_order_relaxed);
   }
 
   void EndStep(size_t step) {
     Advance(step);
+    grid_.reach_ = watch_ ? Settled(seen_, params_) : expected_;
     grid_.SwapStates(params_);
     taken_ = step + 1;
     over_ = taken_ == steps_ || (stop_if_bad_ && !counts_.Finite());
     if (!over_) BeginStep();
   }
 
-  void StepBlock(size_t b, StepCounts* counts) const {
+  void StepBlock(size_t b, StepCounts* counts, Reach* seen) const {
     const size_t first = b * kBlockRows;
     const size_t end = EndRow(b + 1);
     RowBlock<T> block;
     grid_.FillBlock(params_, first, end, &block);
-    if (StepRows(params_, block)) return;
+    if (StepRows(params_, block, seen)) return;
     const size_t at = first * grid_.n_;
     SettleRow(params_, (end - first) * grid_.n_, grid_.next_.field + at, grid_.next_.activator + at,
               grid_.next_.inhibitor + at, counts);
@@ -143,8 +149,11 @@ class Stepper<T>::TogetherRun {
   size_t advanced_ = 0;  // blocks that the features have; guarded by features_mutex_ within a step
   std::mutex counts_mutex_;
   StepCounts counts_;  // guarded by counts_mutex_ within a step
+  Reach seen_;         // as counts_, of the new state
   // Written between steps.
   FeatureAccumulator::Cell unspiked_{};
+  Reach expected_;
+  bool watch_ = true;  // whether the new state must be looked at
   size_t taken_ = 0;
   bool over_ = false;
 };
