@@ -3,9 +3,9 @@
 //   build/release/bench/engine_bench [--benchmark_filter=...]
 //
 // Rows: a run of 64 steps from a drawn state; `features`: with the 18 features; `jitter`: with
-// noise in every cell; `threads`: together on one grid. `wide`: grids beyond what a request may ask
-// for, through the stepper. BM_RunFast: Precision::kFast. Each row ends with its share of the bound
-// that applies:
+// noise in every cell; `threads`: together on one grid. BM_Steps: the steps alone, and grids beyond
+// what a request may ask for. BM_RunFast: Precision::kFast. Each row ends with its share of the
+// bound that applies:
 //
 //   compute   33 vector operations for each cell and step, at the rate of additions and
 //             multiplications measured without contraction (times the threads)
@@ -20,6 +20,7 @@
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -121,7 +122,13 @@ void RunWith(benchmark::State& state, Precision precision) {
 void BM_Run(benchmark::State& state) { RunWith(state, Precision::kExact); }
 void BM_RunFast(benchmark::State& state) { RunWith(state, Precision::kFast); }
 
-void BM_Wide(benchmark::State& state) {
+// A spike before every fourth step, as requests have by default, here and there.
+std::optional<mfn::engine::Spike> SpikeBefore(size_t step, size_t n) {
+  if (step % 4 != 0) return std::nullopt;
+  return mfn::engine::Spike{step * 37 % n, step * 101 % n, mfn::engine::kSpikeMeanV};
+}
+
+void BM_Steps(benchmark::State& state) {
   const size_t n = static_cast<size_t>(state.range(0));
   mfn::engine::Stepper<double> grid;
   grid.Resize(n);
@@ -131,9 +138,23 @@ void BM_Wide(benchmark::State& state) {
   generator.FillUniform(grid.inhibitor(), 0.0, mfn::engine::kInitialChemicalMax);
   mfn::engine::Team team(static_cast<size_t>(state.range(1)));
   const KernelParams params;
-  const size_t steps = grid.StepsAtOnce(params, team.members());
-  for (auto _ : state) grid.StepMany(params, steps, {}, team);
-  Conclude(state, state.range(0), static_cast<int64_t>(n * n * steps),
+  grid.LieByLanes(params, kSteps);
+  const size_t at_once = grid.StepsAtOnce(params, team.members());
+  size_t step = 0;
+  for (auto _ : state) {
+    for (size_t left = kSteps; left > 0;) {
+      const size_t take = std::min(at_once, left);
+      mfn::engine::Spikes spikes;
+      for (size_t k = 0; k < take; ++k) spikes[k] = SpikeBefore(step++, n);
+      if (take > 1) {
+        grid.StepMany(params, take, spikes, team);
+      } else {
+        grid.Step(params, spikes[0], generator, nullptr);
+      }
+      left -= take;
+    }
+  }
+  Conclude(state, state.range(0), static_cast<int64_t>(n * n * kSteps),
            Compute() * static_cast<double>(team.members()), "compute");
 }
 
@@ -176,11 +197,14 @@ BENCHMARK(BM_Run)
     ->ThreadRange(1, static_cast<int>(Cores()))
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
-BENCHMARK(BM_Wide)->ArgNames({"n", "threads"})->Args({4096, 1})->Unit(benchmark::kMillisecond);
-BENCHMARK(BM_Wide)
-    ->Name("BM_WideTogether")
+BENCHMARK(BM_Steps)
     ->ArgNames({"n", "threads"})
-    ->Args({4096, Cores()})
+    ->ArgsProduct({{64, 128, 256, 512, 1024, 4096}, {1}})
+    ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_Steps)
+    ->Name("BM_StepsTogether")
+    ->ArgNames({"n", "threads"})
+    ->ArgsProduct({{256, 512, 1024, 4096}, {Cores()}})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_Normals);
