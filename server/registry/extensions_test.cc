@@ -65,7 +65,8 @@ class StateTest : public ExtensionsTest {
     registry_ = MakeRegistry(&store_->state());
   }
   ReadResult Put(Instance& instance, const std::string& key) {
-    mfn_record record = Record("put");
+    const std::string what = "put";
+    mfn_record record = Record(what);
     record.key = {reinterpret_cast<const uint8_t*>(key.data()), key.size()};
     return instance.Execute(CopyRecords({&record, 1}), true, {});
   }

@@ -261,7 +261,9 @@ static mfn_code execute(void* self, mfn_call* call, const mfn_record* request, m
   char what[32] = "";
   mfn_code code = enter("execute");
   if (code != MFN_OK) return code;
-  memcpy(what, request->payload.data, request->payload.len < 31 ? request->payload.len : 31);
+  if (request->payload.len > 0) {
+    memcpy(what, request->payload.data, request->payload.len < 31 ? request->payload.len : 31);
+  }
   if (strcmp(what, "token") == 0) {
     give(me->token, out);
   } else if (strcmp(what, "fd") == 0) {
