@@ -199,22 +199,20 @@ typename Stepper<T>::Tile Stepper<T>::TileAt(size_t k, size_t tiles) const {
 // A row is written a step or more behind those that still need it, and whole rows have no
 // neighbours but above and below.
 template <typename T>
-bool Stepper<T>::InPlace(const KernelParams& params, size_t steps) const {
-  return !Wide() && steps >= 2 && std::holds_alternative<Mfn>(params.kinetics);
+bool Stepper<T>::InPlace(const KernelParams& params, size_t steps, size_t tiles) const {
+  return tiles == 1 && !Wide() && steps >= 2 && std::holds_alternative<Mfn>(params.kinetics);
 }
 
-// Puts the rows around the borders of tiles aside, in the other state.
+// Puts the first and the last rows aside, in the other state, for the end and the beginning that
+// lie next to them.
 template <typename T>
-void Stepper<T>::KeepBorders(const KernelParams& params, size_t steps, size_t tiles) {
-  for (size_t k = 0; k < tiles; ++k) {
-    const size_t border = TileAt(k, tiles).row;
-    for (size_t r = 0; r < 2 * steps; ++r) {
-      const size_t at = (border + n_ - steps + r) % n_ * n_;
-      std::copy_n(now_.field + at, n_, next_.field + at);
-      if (!params.turing_enabled) continue;
-      std::copy_n(now_.activator + at, n_, next_.activator + at);
-      std::copy_n(now_.inhibitor + at, n_, next_.inhibitor + at);
-    }
+void Stepper<T>::KeepBorders(const KernelParams& params, size_t steps) {
+  for (const size_t at : {size_t{0}, (n_ - steps) * n_}) {
+    const size_t cells = steps * n_;
+    std::copy_n(now_.field + at, cells, next_.field + at);
+    if (!params.turing_enabled) continue;
+    std::copy_n(now_.activator + at, cells, next_.activator + at);
+    std::copy_n(now_.inhibitor + at, cells, next_.inhibitor + at);
   }
 }
 
@@ -246,7 +244,8 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
   const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, width);
   scratch_.resize(std::max(scratch_.size(), team.members()));
   const size_t tiles = Tiles(team.members());
-  if (InPlace(params, steps)) KeepBorders(params, steps, tiles);
+  const bool in_place = InPlace(params, steps, tiles);
+  if (in_place) KeepBorders(params, steps);
   std::atomic<size_t> next_tile{0};
   std::mutex mutex;
   StepCounts counts;
@@ -255,7 +254,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
     AlignedVector<T>& scratch = scratch_[member];
     if (scratch.size() < size) scratch.resize(size);
     for (size_t k; (k = next_tile.fetch_add(1)) < tiles;) {
-      TileRun run(*this, params, steps, spikes, TileAt(k, tiles), &scratch);
+      TileRun run(*this, params, steps, spikes, TileAt(k, tiles), in_place, &scratch);
       const StepCounts more = run.Run();
       const std::lock_guard lock(mutex);
       counts += more;
@@ -263,7 +262,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
     }
   });
   reach_ = Settled(seen, params);
-  if (!InPlace(params, steps)) SwapStates(params);
+  if (!in_place) SwapStates(params);
   return counts;
 }
 

@@ -102,8 +102,8 @@ class Stepper {
   size_t Tiles(size_t threads) const;
   Tile TileAt(size_t k, size_t tiles) const;
   bool Wide() const;
-  bool InPlace(const KernelParams& params, size_t steps) const;
-  void KeepBorders(const KernelParams& params, size_t steps, size_t tiles);
+  bool InPlace(const KernelParams& params, size_t steps, size_t tiles) const;
+  void KeepBorders(const KernelParams& params, size_t steps);
   void SwapStates(const KernelParams& params);
 
   size_t n_ = 0;

@@ -32,7 +32,7 @@ template <typename T>
 class Stepper<T>::TileRun {
  public:
   TileRun(const Stepper& grid, const KernelParams& params, size_t steps, const Spikes& spikes,
-          const Tile& tile, AlignedVector<T>* scratch)
+          const Tile& tile, bool in_place, AlignedVector<T>* scratch)
       : grid_(grid),
         params_(params),
         steps_(steps),
@@ -41,7 +41,7 @@ class Stepper<T>::TileRun {
             !WithinLimits(After(grid.reach_, params, {spikes.data(), steps}, kEpsilon<T>), params)),
         tile_(tile),
         halo_(grid.Wide() ? kColumnHalo : 0),
-        in_place_(grid.InPlace(params, steps)),
+        in_place_(in_place),
         width_(tile.column_end - tile.column + 2 * halo_),
         pitch_(RoundUp(width_ + 2 * kLine, kLine)),
         scratch_(scratch->data()) {}
