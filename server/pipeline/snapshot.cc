@@ -115,13 +115,22 @@ absl::Status ReadGenerator(const mfn::v1::GeneratorState& from, ResumePoint* poi
   return absl::OkStatus();
 }
 
-absl::Status ReadCounters(const Snapshot& snapshot, engine::Counters* counters) {
-  constexpr uint64_t kMax = std::numeric_limits<int64_t>::max();
-  if (snapshot.config().steps() < 1) return Damaged("config.steps", "is 0, must be at least 1");
-  if (snapshot.turing_activations() > kMax) return Damaged("turing_activations", "is too large");
-  if (snapshot.clamping_events() > kMax) return Damaged("clamping_events", "is too large");
-  counters->steps_computed = snapshot.config().steps();
-  counters->growth_events = snapshot.growth_events();
+// What is counted on top of these stays far below 2^63: no step counts a cell twice.
+absl::Status ReadCounters(const Snapshot& snapshot, int64_t grid_size, engine::Counters* counters) {
+  const uint64_t steps = snapshot.config().steps();
+  const uint64_t most = steps * static_cast<uint64_t>(grid_size * grid_size);
+  if (steps < 1) return Damaged("config.steps", "is 0, must be at least 1");
+  if (snapshot.growth_events() > steps) {
+    return Damaged("growth_events", "is more than one for each step");
+  }
+  if (snapshot.turing_activations() > most) {
+    return Damaged("turing_activations", "is more than one for each cell and step");
+  }
+  if (snapshot.clamping_events() > most) {
+    return Damaged("clamping_events", "is more than one for each cell and step");
+  }
+  counters->steps_computed = static_cast<int64_t>(steps);
+  counters->growth_events = static_cast<int64_t>(snapshot.growth_events());
   counters->turing_activations = static_cast<int64_t>(snapshot.turing_activations());
   counters->clamping_events = static_cast<int64_t>(snapshot.clamping_events());
   return absl::OkStatus();
@@ -188,7 +197,7 @@ absl::StatusOr<SimulationJob> ResumeFromProto(const SimulationRequest& request,
        {ReadGrid(snapshot.field(), "resume_from.field", n, &job.initial_field),
         ReadGrid(snapshot.activator(), "resume_from.activator", n, &job.initial_activator),
         ReadGrid(snapshot.inhibitor(), "resume_from.inhibitor", n, &job.initial_inhibitor),
-        ReadGenerator(snapshot.generator(), &point), ReadCounters(snapshot, &point.counters),
+        ReadGenerator(snapshot.generator(), &point), ReadCounters(snapshot, n, &point.counters),
         ReadFeatureState(snapshot.features(), snapshot.config().steps(), n, &point.features)}) {
     if (!s.ok()) return s;
   }
