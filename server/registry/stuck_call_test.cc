@@ -72,6 +72,12 @@ Failure ReadAndAck(Instance& instance) {
   const std::vector<mfn_code> outcomes = {MFN_PERMANENT};
   return result.failure.ok() ? instance.Ack(result.batch, outcomes, {}) : result.failure;
 }
+Failure ReleaseLane(Instance& instance) {
+  const ReadResult revoked = instance.Read(0, 0, kTimeout, {});
+  if (!revoked.failure.ok()) return revoked.failure;
+  EXPECT_EQ(revoked.batch.flags(), MFN_LANE_REVOKED);
+  return instance.LaneReleased(revoked.batch.lane(), {});
+}
 Failure WriteOne(Instance& instance) {
   const mfn_record record = {};
   return instance.Write(CopyRecords({&record, 1}), {}).failure;
@@ -83,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"check", [](Instance& it) { return FromStatus(it.Check({})); }},
                     Case{"read",
                          [](Instance& it) { return it.Read(1, 100, kTimeout, {}).failure; }},
-                    Case{"ack", ReadAndAck}, Case{"write", WriteOne},
+                    Case{"ack", ReadAndAck}, Case{"lane_released", ReleaseLane},
+                    Case{"write", WriteOne},
                     Case{"flush",
                          [](Instance& it) {
                            const mfn_record record = {};
@@ -234,6 +241,17 @@ TEST_F(StuckCallTest, ABatchOfAReplacedSourceIsNotAcked) {
   EXPECT_EQ(instance->Ack(before.batch, {}, {}).reason, "INSTANCE_REPLACED");
   EXPECT_EQ(Count("ack"), 0);
   EXPECT_TRUE(instance->Ack(after.batch, {}, {}).ok());
+}
+
+TEST_F(StuckCallTest, ALaneOfAReplacedSourceIsNotReleased) {
+  auto instance = Make();
+  const ReadResult revoked = instance->Read(0, 0, kTimeout, {});
+  Hang("read");
+  GiveUp([&] { return Read(*instance); });
+  EXPECT_TRUE(instance->LaneReleased(revoked.batch.lane(), {}).ok());
+  EXPECT_EQ(Count("lane_released"), 0) << "the new one never had it";
+  EXPECT_TRUE(ReleaseLane(*instance).ok());
+  EXPECT_EQ(Count("its lane"), 1);
 }
 
 TEST_F(StuckCallTest, AFlushDoesNotCoverWhatAReplacedSinkWasGiven) {

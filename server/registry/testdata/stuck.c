@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 32 };
+enum { MOST = 32, LANE = 7 };
 typedef struct {
   char what[32];
   int count;
@@ -204,12 +204,18 @@ static void give(const char* text, mfn_batch* out) {
   out->release = release;
 }
 
+/* Who asks for lane events only is told that the lane is taken away. */
 static mfn_code read_one(void* self, mfn_call* call, uint64_t max_records, uint64_t max_bytes,
                          mfn_batch* out) {
   const mfn_code code = enter("read");
-  (void)max_records, (void)max_bytes;
+  (void)max_bytes;
   use(self, call);
-  if (code == MFN_OK) give("x", out);
+  if (code == MFN_OK && max_records == 0) {
+    out->lane = LANE;
+    out->flags = MFN_LANE_REVOKED;
+  } else if (code == MFN_OK) {
+    give("x", out);
+  }
   return code;
 }
 static mfn_code ack(void* self, mfn_call* call, uint64_t id, const mfn_code* codes, uint64_t n) {
@@ -223,8 +229,10 @@ static mfn_code ack(void* self, mfn_call* call, uint64_t id, const mfn_code* cod
   return code;
 }
 static mfn_code lane_released(void* self, mfn_call* call, uint64_t lane) {
-  (void)self, (void)call, (void)lane;
-  return enter("lane_released");
+  const mfn_code code = enter("lane_released");
+  use(self, call);
+  happened("its lane", lane == LANE);
+  return code;
 }
 
 static int sum(mfn_bytes b) {
