@@ -5,9 +5,14 @@
 // else computes: other programs of a busy machine do not count.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <ctime>
+#include <memory>
 #include <thread>
+#include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "mfn/v1/analysis_service.grpc.pb.h"
 #include "mfn/v1/simulation_service.grpc.pb.h"
 #include "server/rpc/test_server.h"
@@ -118,6 +123,102 @@ TEST(Cancelled, AnAggregationStopsWithin50ms) {
   EXPECT_LT(MillisAfterCancel(&server, before, &context), 50 * kSlower);
   call.join();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::CANCELLED);
+}
+
+// What takes less than a moment even at its largest: many such calls wait for one thread. When the
+// first has ended all are cancelled; neither what computes goes on for long nor is what waits
+// begun. `start(context, response, ended)` begins one of them. Returns the processor time as above.
+template <typename Response, typename Start>
+double MillisAfterCancellingAll(TestServer* server, int calls, Start start) {
+  struct Call {
+    grpc::ClientContext context;
+    Response response;
+  };
+  const auto free = [server] { return server->calls().memory().free(); };
+  const int64_t before = free();
+  absl::Notification go;
+  server->calls().PushSimulation([&go](engine::Simulation*) { go.WaitForNotification(); });
+  std::atomic<int> ended = 0, cancelled = 0;
+  std::vector<std::unique_ptr<Call>> all;
+  int64_t each = 0;
+  for (int k = 0; k < calls; ++k) {
+    Call& call = *all.emplace_back(std::make_unique<Call>());
+    start(&call.context, &call.response, [&](const grpc::Status& status) {
+      if (status.error_code() == grpc::StatusCode::CANCELLED) ++cancelled;
+      EXPECT_TRUE(status.ok() || status.error_code() == grpc::StatusCode::CANCELLED)
+          << status.error_message();
+      ++ended;
+    });
+    WaitUntil([&] { return free() <= before - (k + 1) * std::max<int64_t>(each, 1); },
+              "the call to be admitted");
+    if (k == 0) each = before - free();
+  }
+  go.Notify();
+  WaitUntil([&] { return ended > 0; }, "the first call to end");
+  const double begun = CpuMillis();
+  for (const auto& call : all) call->context.TryCancel();
+  WaitUntil([&] { return free() == before; }, "the calls to end");
+  const double millis = CpuMillis() - begun;
+  WaitUntil([&] { return ended == calls; }, "the caller to be told");
+  EXPECT_GT(cancelled, 0);
+  return millis;
+}
+
+// Every other cell is active, which leaves most to count.
+void Chequer(mfn::v1::Field* field) {
+  constexpr int kSide = 1024;
+  field->set_rows(kSide);
+  field->set_cols(kSide);
+  std::vector<double> volt(kSide * kSide);
+  for (size_t k = 0; k < volt.size(); ++k) volt[k] = (k / kSide + k) % 2 == 0 ? -0.03 : -0.07;
+  field->set_data(volt.data(), volt.size() * sizeof(double));
+}
+
+TEST(Cancelled, TheFeaturesOfRunsStopWithin50ms) {
+  TestServer server({}, Clock::Real(), OneThread());
+  auto stub = SimulationService::NewStub(server.channel());
+  auto request = Largest(1);  // next to its features, the step takes no time
+  auto* features = request.mutable_feature_config();
+  features->set_threshold_low_mv(-70);
+  features->set_min_box_size(1);
+  features->set_max_box_size(1024);
+  features->set_num_scales(1024);
+  EXPECT_LT(MillisAfterCancellingAll<SimulationResult>(
+                &server, 16,
+                [&](auto* context, auto* result, auto ended) {
+                  stub->async()->Run(context, &request, result, ended);
+                }),
+            50 * kSlower);
+}
+
+TEST(Cancelled, BoxCountingStopsWithin50ms) {
+  TestServer server({}, Clock::Real(), OneThread());
+  auto stub = mfn::v1::AnalysisService::NewStub(server.channel());
+  mfn::v1::ComputeBoxDimensionRequest request;
+  Chequer(request.mutable_field());
+  request.set_min_box_size(1);
+  request.set_max_box_size(1024);
+  request.set_num_scales(1024);
+  EXPECT_LT(MillisAfterCancellingAll<mfn::v1::ComputeBoxDimensionResponse>(
+                &server, 16,
+                [&](auto* context, auto* response, auto ended) {
+                  stub->async()->ComputeBoxDimension(context, &request, response, ended);
+                }),
+            50 * kSlower);
+}
+
+TEST(Cancelled, AnIfsStopsWithin50ms) {
+  TestServer server({}, Clock::Real(), OneThread());
+  auto stub = mfn::v1::AnalysisService::NewStub(server.channel());
+  mfn::v1::GenerateIfsRequest request;
+  request.set_num_points(1000000);
+  request.set_num_transforms(1024);
+  EXPECT_LT(MillisAfterCancellingAll<mfn::v1::GenerateIfsResponse>(
+                &server, 64,
+                [&](auto* context, auto* response, auto ended) {
+                  stub->async()->GenerateIfs(context, &request, response, ended);
+                }),
+            50 * kSlower);
 }
 
 CallRunner::Options ShortBound() {
