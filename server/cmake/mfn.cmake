@@ -67,7 +67,14 @@ else()
   set(MFN_GRPC_TESTS_DISABLED FALSE)
 endif()
 
-# LABELS reach CTest; ENV are VAR=value pairs for the test's process. GRPC: it runs a gRPC server.
+# Instrumented code takes a multiple of the time; so may its tests.
+set(MFN_TIMEOUT_FACTOR 1)
+if(MFN_SANITIZE)
+  set(MFN_TIMEOUT_FACTOR 4)
+endif()
+
+# TIMEOUT in seconds, without sanitizers. LABELS reach CTest; ENV are VAR=value pairs for the test's
+# process. GRPC: it runs a gRPC server.
 function(mfn_test)
   cmake_parse_arguments(ARG "GRPC" "NAME;TIMEOUT" "SRCS;DEPS;LABELS;ENV" ${ARGN})
   if(NOT MFN_BUILD_TESTS)
@@ -83,7 +90,8 @@ function(mfn_test)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
-  set(properties TIMEOUT ${ARG_TIMEOUT})
+  math(EXPR timeout "${ARG_TIMEOUT} * ${MFN_TIMEOUT_FACTOR}")
+  set(properties TIMEOUT ${timeout})
   if(ARG_LABELS)
     list(APPEND properties LABELS "${ARG_LABELS}")
   endif()
