@@ -149,10 +149,11 @@ Expected<void> FeatureAccumulator::AddFrame(std::span<const double> frame_v) {
   return {};
 }
 
-void FeatureAccumulator::Advance(const double* before, const double* frame_v, size_t ready,
+template <typename T>
+void FeatureAccumulator::Advance(const T* before, const T* frame_v, size_t ready,
                                  const Cell* changed) {
   if (at_ == 0) BeginFrame();
-  const Pair pair = {before, frame_v, frames_ > 0 ? changed : nullptr};
+  const Pair<T> pair = {before, frame_v, frames_ > 0 ? changed : nullptr};
   const size_t end = ready / kSumLeaf * kSumLeaf;
   if (pair.changed != nullptr && pair.changed->index >= at_ && pair.changed->index < end) {
     AddBlocks(pair, pair.changed->index / kSumLeaf * kSumLeaf);
@@ -161,6 +162,9 @@ void FeatureAccumulator::Advance(const double* before, const double* frame_v, si
   AddBlocks(pair, end);
   if (ready == cells_) EndFrame(pair);
 }
+
+template void FeatureAccumulator::Advance(const double*, const double*, size_t, const Cell*);
+template void FeatureAccumulator::Advance(const float*, const float*, size_t, const Cell*);
 
 void FeatureAccumulator::BeginFrame() {
   sums_ = {};
@@ -177,7 +181,8 @@ void FeatureAccumulator::BeginFrame() {
   frame_at_ = rest;
 }
 
-void FeatureAccumulator::AddBlocks(const Pair& pair, size_t end) {
+template <typename T>
+void FeatureAccumulator::AddBlocks(const Pair<T>& pair, size_t end) {
   if (end <= at_) return;
   const size_t place = frame_at_ + at_;
   AddFrameBlocks(frames_ > 0 ? pair.before + at_ : nullptr, pair.after + at_,
@@ -186,16 +191,19 @@ void FeatureAccumulator::AddBlocks(const Pair& pair, size_t end) {
   at_ = end;
 }
 
-void FeatureAccumulator::AddBlockWithChangedCell(const Pair& pair) {
-  alignas(kCacheLine) double before[kSumLeaf];
-  for (size_t k = 0; k < kSumLeaf; ++k) before[k] = pair.Before(at_ + k);
+template <typename T>
+void FeatureAccumulator::AddBlockWithChangedCell(const Pair<T>& pair) {
+  alignas(kCacheLine) T before[kSumLeaf];
+  std::copy_n(pair.before + at_, kSumLeaf, before);
+  before[pair.changed->index - at_] = static_cast<T>(pair.changed->volt);
   const size_t place = frame_at_ + at_;
   AddFrameBlocks(before, pair.after + at_, 1, keeps_changes_ ? changes_.data() + place : nullptr,
                  leaf_sums_.data() + place / kSumLeaf, &sums_);
   at_ += kSumLeaf;
 }
 
-void FeatureAccumulator::EndFrame(const Pair& pair) {
+template <typename T>
+void FeatureAccumulator::EndFrame(const Pair<T>& pair) {
   const size_t block_cells = at_;
   AddTail(pair);
   AddEnergy();
@@ -208,9 +216,10 @@ void FeatureAccumulator::EndFrame(const Pair& pair) {
 }
 
 // The cells after the last whole block.
-void FeatureAccumulator::AddTail(const Pair& pair) {
+template <typename T>
+void FeatureAccumulator::AddTail(const Pair<T>& pair) {
   for (; at_ < cells_; ++at_) {
-    const double h = pair.after[at_] * kMvPerV;
+    const double h = pair.After(at_) * kMvPerV;
     sums_.energy[at_ % 8] += h * h;
     if (frames_ == 0) continue;
     const double change = std::fabs(h - pair.Before(at_) * kMvPerV);
@@ -220,19 +229,21 @@ void FeatureAccumulator::AddTail(const Pair& pair) {
 }
 
 // The changes of the current frame, computed once more if they were not kept.
-std::span<const double> FeatureAccumulator::ChangesOf(const Pair& pair) {
+template <typename T>
+std::span<const double> FeatureAccumulator::ChangesOf(const Pair<T>& pair) {
   if (keeps_changes_) return {changes_.data() + frame_at_, cells_};
   for (size_t k = 0; k < cells_; ++k) {
-    changes_[k] = std::fabs(pair.after[k] * kMvPerV - pair.before[k] * kMvPerV);
+    changes_[k] = std::fabs(double{pair.after[k]} * kMvPerV - double{pair.before[k]} * kMvPerV);
   }
   if (pair.changed != nullptr) {
     const size_t k = pair.changed->index;
-    changes_[k] = std::fabs(pair.after[k] * kMvPerV - pair.changed->volt * kMvPerV);
+    changes_[k] = std::fabs(pair.After(k) * kMvPerV - pair.changed->volt * kMvPerV);
   }
   return {changes_.data(), cells_};
 }
 
-void FeatureAccumulator::AddChanges(const Pair& pair) {
+template <typename T>
+void FeatureAccumulator::AddChanges(const Pair<T>& pair) {
   change_max_ = MaxOrNan(change_max_, *std::max_element(sums_.largest, sums_.largest + 8));
   const double total = std::accumulate(sums_.group_sum, sums_.group_sum + 8, 0.0);
   if (!std::isfinite(total)) {
@@ -266,7 +277,8 @@ bool FeatureAccumulator::CertainlyUnstable(size_t block_cells) const {
 }
 
 // Section 5.3: the spatial deviation of the change must stay small for a whole window.
-void FeatureAccumulator::ScanStability(const Pair& pair, size_t block_cells) {
+template <typename T>
+void FeatureAccumulator::ScanStability(const Pair<T>& pair, size_t block_cells) {
   if (CertainlyUnstable(block_cells) || !(Std(ChangesOf(pair)) < config_.stability_threshold_mv)) {
     stable_run_ = 0;
     return;

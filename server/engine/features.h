@@ -123,12 +123,14 @@ class FeatureAccumulator {
   // The same piece by piece, while the frame is written: its first `ready` values are final, and
   // `ready` never falls. The frame ends with the call in which it reaches N * N. `before` is the
   // last frame added, which must still be there, but for one cell that was changed since:
-  // `changed`, unless null, has what it was. Not to be mixed with AddFrame.
+  // `changed`, unless null, has what it was. Not to be mixed with AddFrame. T is double or float;
+  // floats count as the doubles of the same values.
   struct Cell {
     size_t index;
     double volt;
   };
-  void Advance(const double* before, const double* frame_v, size_t ready, const Cell* changed);
+  template <typename T>
+  void Advance(const T* before, const T* frame_v, size_t ready, const Cell* changed);
 
   // The features of all frames so far; static ones are those of the last frame, which is given
   // again. kInvalidArgument if there was no frame. More frames may follow, also after kCancelled.
@@ -147,26 +149,35 @@ class FeatureAccumulator {
 
  private:
   // The frame that is being added, and the one before.
+  template <typename T>
   struct Pair {
-    const double* before;
-    const double* after;
+    const T* before;
+    const T* after;
     const Cell* changed;
 
     double Before(size_t k) const {
-      return changed != nullptr && changed->index == k ? changed->volt : before[k];
+      return changed != nullptr && changed->index == k ? changed->volt : double{before[k]};
     }
+    double After(size_t k) const { return double{after[k]}; }
   };
 
   void BeginFrame();
-  void AddBlocks(const Pair& pair, size_t end);
-  void AddBlockWithChangedCell(const Pair& pair);
-  void EndFrame(const Pair& pair);
-  void AddTail(const Pair& pair);
-  void AddChanges(const Pair& pair);
+  template <typename T>
+  void AddBlocks(const Pair<T>& pair, size_t end);
+  template <typename T>
+  void AddBlockWithChangedCell(const Pair<T>& pair);
+  template <typename T>
+  void EndFrame(const Pair<T>& pair);
+  template <typename T>
+  void AddTail(const Pair<T>& pair);
+  template <typename T>
+  void AddChanges(const Pair<T>& pair);
   void SumFullChunks();
-  std::span<const double> ChangesOf(const Pair& pair);
+  template <typename T>
+  std::span<const double> ChangesOf(const Pair<T>& pair);
   bool CertainlyUnstable(size_t block_cells) const;
-  void ScanStability(const Pair& pair, size_t block_cells);
+  template <typename T>
+  void ScanStability(const Pair<T>& pair, size_t block_cells);
   void AddEnergy();
 
   FeatureConfig config_;

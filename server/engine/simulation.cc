@@ -225,11 +225,8 @@ Expected<void> Simulation::StepWith(FeatureAccumulator* features) {
 
 StepCounts Simulation::TakeStep(const std::optional<Spike>& spike, FeatureAccumulator* features) {
   if (!fast()) return grid_.Step(params_, spike, generator_, features);
-  const StepCounts counts = fast_.Step(params_, spike, generator_, nullptr);
   for (Widened& wide : wide_) wide.Forget();
-  // Fails for a wrong size only.
-  if (features != nullptr) (void)features->AddFrame(field());
-  return counts;
+  return fast_.Step(params_, spike, generator_, features);
 }
 
 // Spikes do not depend on the state, so they can be drawn in advance. If one of the steps fails,

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
-#include <type_traits>
 #include <utility>
 
 #include "server/engine/lanes_simd.h"
@@ -164,10 +163,8 @@ StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spik
       generator.FillNormal(noise, 0.0, params.jitter_sd);
       AddNoiseAndClamp(noise.size(), noise.data(), next_.field + first * n_, &counts);
     }
-    if constexpr (std::is_same_v<T, double>) {
-      if (features != nullptr) {
-        features->Advance(now_.field, next_.field, end * n_, spike ? &unspiked : nullptr);
-      }
+    if (features != nullptr) {
+      features->Advance(now_.field, next_.field, end * n_, spike ? &unspiked : nullptr);
     }
   }
   reach_ = !finite ? Reach() : watch ? Settled(seen, params) : expected;

@@ -56,7 +56,7 @@ class Stepper {
   void LieByColumns(const KernelParams& params);
 
   // One step. The generator is used for jitter only: n * n normals, row-major. `features`, unless
-  // null, takes in the new field row by row (T is double). Neither features nor jitter by lanes.
+  // null, takes in the new field row by row. Neither features nor jitter by lanes.
   StepCounts Step(const KernelParams& params, const std::optional<Spike>& spike,
                   Generator& generator, FeatureAccumulator* features);
 

@@ -175,12 +175,17 @@ struct Totals {
   }
 };
 
+// As doubles, whatever they are in memory.
+HWY_INLINE V LoadWide(const double* a) { return hn::LoadU(Wide(), a); }
+HWY_INLINE V LoadWide(const float* a) {
+  return hn::PromoteTo(Wide(), hn::LoadU(hn::Rebind<float, Wide>(), a));
+}
+
 enum class Changes { kNone, kSummed, kKept };
 
 // Returns the pairwise sum of the changes.
-template <Changes kChanges>
-HWY_INLINE double AddBlock(const double* before, const double* after, double* change,
-                           Totals* totals) {
+template <Changes kChanges, typename T>
+HWY_INLINE double AddBlock(const T* before, const T* after, double* change, Totals* totals) {
   const Wide d;
   const V scale = hn::Set(d, 1000.0);
   V energy[kParts], sum[kParts];
@@ -188,10 +193,10 @@ HWY_INLINE double AddBlock(const double* before, const double* after, double* ch
   for (size_t k = 0; k < kSumLeaf; k += 8) {
     for (size_t q = 0; q < kParts; ++q) {
       const size_t at = k + q * kLanes;
-      const V h = hn::Mul(hn::LoadU(d, after + at), scale);
+      const V h = hn::Mul(LoadWide(after + at), scale);
       energy[q] = hn::Add(energy[q], hn::Mul(h, h));
       if constexpr (kChanges != Changes::kNone) {
-        const V moved = hn::Abs(hn::Sub(h, hn::Mul(hn::LoadU(d, before + at), scale)));
+        const V moved = hn::Abs(hn::Sub(h, hn::Mul(LoadWide(before + at), scale)));
         sum[q] = hn::Add(sum[q], moved);
         totals->largest[q] = hn::Max(totals->largest[q], moved);
         if constexpr (kChanges == Changes::kKept) hn::StoreU(moved, d, change + at);
@@ -206,9 +211,9 @@ HWY_INLINE double AddBlock(const double* before, const double* after, double* ch
   return TreeOf(sum);
 }
 
-template <Changes kChanges>
-void AddBlocksOf(const double* before, const double* after, size_t blocks, double* change,
-                 double* leaf_sums, FrameSums* sums) {
+template <Changes kChanges, typename T>
+void AddBlocksOf(const T* before, const T* after, size_t blocks, double* change, double* leaf_sums,
+                 FrameSums* sums) {
   Totals totals(*sums);
   for (size_t b = 0; b < blocks; ++b) {
     const size_t at = b * kSumLeaf;
@@ -219,8 +224,9 @@ void AddBlocksOf(const double* before, const double* after, size_t blocks, doubl
   totals.StoreTo(sums);
 }
 
-void AddBlocks(const double* before, const double* after, size_t blocks, double* change,
-               double* leaf_sums, FrameSums* sums) {
+template <typename T>
+void AddBlocks(const T* before, const T* after, size_t blocks, double* change, double* leaf_sums,
+               FrameSums* sums) {
   if (before == nullptr) {
     AddBlocksOf<Changes::kNone>(after, after, blocks, nullptr, leaf_sums, sums);
   } else if (change == nullptr) {
@@ -228,6 +234,15 @@ void AddBlocks(const double* before, const double* after, size_t blocks, double*
   } else {
     AddBlocksOf<Changes::kKept>(before, after, blocks, change, leaf_sums, sums);
   }
+}
+
+void AddBlocksOfDoubles(const double* before, const double* after, size_t blocks, double* change,
+                        double* leaf_sums, FrameSums* sums) {
+  AddBlocks(before, after, blocks, change, leaf_sums, sums);
+}
+void AddBlocksOfFloats(const float* before, const float* after, size_t blocks, double* change,
+                       double* leaf_sums, FrameSums* sums) {
+  AddBlocks(before, after, blocks, change, leaf_sums, sums);
 }
 
 void BitsOfAbove(const double* a, size_t n, double threshold, uint64_t* words) {
@@ -259,7 +274,8 @@ HWY_EXPORT(SumOfValues);
 HWY_EXPORT(SumOfSquaredDeviations);
 HWY_EXPORT(SumOfCentralPowers);
 HWY_EXPORT(RangeOfValues);
-HWY_EXPORT(AddBlocks);
+HWY_EXPORT(AddBlocksOfDoubles);
+HWY_EXPORT(AddBlocksOfFloats);
 HWY_EXPORT(BitsOfAbove);
 
 double SumVectors(const double* a, size_t n) { return HWY_DYNAMIC_DISPATCH(SumOfValues)(a, n); }
@@ -276,7 +292,12 @@ Range RangeOf(const double* a, size_t n) { return HWY_DYNAMIC_DISPATCH(RangeOfVa
 
 void AddFrameBlocks(const double* before, const double* after, size_t blocks, double* change,
                     double* leaf_sums, FrameSums* sums) {
-  HWY_DYNAMIC_DISPATCH(AddBlocks)(before, after, blocks, change, leaf_sums, sums);
+  HWY_DYNAMIC_DISPATCH(AddBlocksOfDoubles)(before, after, blocks, change, leaf_sums, sums);
+}
+
+void AddFrameBlocks(const float* before, const float* after, size_t blocks, double* change,
+                    double* leaf_sums, FrameSums* sums) {
+  HWY_DYNAMIC_DISPATCH(AddBlocksOfFloats)(before, after, blocks, change, leaf_sums, sums);
 }
 
 void BitsAbove(const double* a, size_t n, double threshold, uint64_t* words) {

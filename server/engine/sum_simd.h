@@ -42,8 +42,10 @@ struct FrameSums {
 // One pass over `blocks` blocks of 128 cells of a frame and of the one before it, both in volt:
 // h = v * 1000, leaf_sums[b] = the pairwise sum over block b of |h - h before|, which goes to
 // `change` as well unless that is null. For the first frame `before` is null, and there are no
-// changes.
+// changes. Floats are widened first: the same bits as from frames of doubles of the same values.
 void AddFrameBlocks(const double* before, const double* after, size_t blocks, double* change,
+                    double* leaf_sums, FrameSums* sums);
+void AddFrameBlocks(const float* before, const float* after, size_t blocks, double* change,
                     double* leaf_sums, FrameSums* sums);
 
 // Bit k of words (bit k % 64 of word k / 64): a[k] > threshold; NaN is false. Bits from n up to the
