@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/engine/run.h"
+#include "server/engine/run_test_util.h"
 #include "server/engine/team.h"
 
 namespace mfn::engine {
@@ -104,25 +105,6 @@ TEST(CoresTest, ManyAtOnceStartNoMoreThreadsThanThereAreCores) {
   EXPECT_EQ(team.members(), 3u);
 }
 
-std::vector<double> EverythingOf(const SimulationConfig& config, Cores* cores) {
-  RunOptions options;
-  options.features.emplace();
-  options.chemistry = true;
-  options.cores = cores;
-  const auto run = RunSimulation(config, options);
-  EXPECT_TRUE(run.ok());
-  if (!run.ok()) return {};
-  std::vector<double> all = run->field;
-  all.insert(all.end(), run->activator.begin(), run->activator.end());
-  all.insert(all.end(), run->inhibitor.begin(), run->inhibitor.end());
-  for (double feature : run->features->ToArray()) all.push_back(feature);
-  for (int64_t count : {run->counters.steps_computed, run->counters.growth_events,
-                        run->counters.turing_activations, run->counters.clamping_events}) {
-    all.push_back(static_cast<double>(count));
-  }
-  return all;
-}
-
 TEST(CoresTest, BorrowingChangesNoBit) {
   for (int64_t n : {256, 259, 520}) {
     for (Boundary boundary : {Boundary::kPeriodic, Boundary::kNeumann, Boundary::kDirichlet}) {
@@ -137,11 +119,14 @@ TEST(CoresTest, BorrowingChangesNoBit) {
         config.r_inhibitor = 0.001;
         config.turing_threshold = 0.5;
         config.seed = Seed(static_cast<uint64_t>(n));
-        const std::vector<double> alone = EverythingOf(config, nullptr);
-        for (size_t count : {1, 2, 4}) {
-          Cores cores(count);
-          EXPECT_EQ(EverythingOf(config, &cores), alone) << n << " " << count;
-          EXPECT_EQ(cores.loans() > 0, count > 1);
+        for (Precision precision : {Precision::kExact, Precision::kFast}) {
+          config.precision = precision;
+          const std::vector<double> alone = EverythingOf(config);
+          for (size_t count : {1, 2, 4}) {
+            Cores cores(count);
+            EXPECT_EQ(EverythingOf(config, &cores), alone) << n << " " << count;
+            EXPECT_EQ(cores.loans() > 0, count > 1);
+          }
         }
       }
     }

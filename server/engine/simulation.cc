@@ -263,7 +263,7 @@ int64_t Simulation::StepTogether(int64_t steps, FeatureAccumulator* features) {
   const bool finite =
       std::isfinite(params_.alpha + params_.d_activator + params_.d_inhibitor +
                     params_.r_activator + params_.r_inhibitor + params_.turing_threshold);
-  if (cores_ == nullptr || fast() || config_.quantum_jitter || !finite || !ready_ || failure_ ||
+  if (cores_ == nullptr || config_.quantum_jitter || !finite || !ready_ || failure_ ||
       config_.grid_size < kTogetherSide) {
     return 0;
   }
@@ -275,8 +275,12 @@ int64_t Simulation::StepTogether(int64_t steps, FeatureAccumulator* features) {
   Spikes spikes;
   for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
   StepCounts counts;
-  const size_t taken = grid_.StepTogether(params_, at_once, spikes, config_.check_stability, team,
-                                          features, &counts);
+  const auto step = [&](auto& grid) {
+    return grid.StepTogether(params_, at_once, spikes, config_.check_stability, team, features,
+                             &counts);
+  };
+  const size_t taken = fast() ? step(fast_) : step(grid_);
+  for (Widened& wide : wide_) wide.Forget();
   if (taken < at_once) {  // the draws end with the step that failed
     generator_ = generator;
     counters_.growth_events = growth_events;

@@ -69,7 +69,7 @@ class Stepper {
   // Up to `steps` steps, at most kMaxStepsAtOnce, by a team of any size, whose frames `features`
   // takes in; no jitter, finite parameters, n at most kMaxGridSize. With stop_if_bad it ends after
   // a step with a value that is not finite. Returns how many steps it took and adds what they
-  // counted. For T = double.
+  // counted.
   size_t StepTogether(const KernelParams& params, size_t steps, const Spikes& spikes,
                       bool stop_if_bad, Team& team, FeatureAccumulator* features,
                       StepCounts* counts);

@@ -170,5 +170,7 @@ size_t Stepper<T>::StepTogether(const KernelParams& params, size_t steps, const 
 
 template size_t Stepper<double>::StepTogether(const KernelParams&, size_t, const Spikes&, bool,
                                               Team&, FeatureAccumulator*, StepCounts*);
+template size_t Stepper<float>::StepTogether(const KernelParams&, size_t, const Spikes&, bool,
+                                             Team&, FeatureAccumulator*, StepCounts*);
 
 }  // namespace mfn::engine

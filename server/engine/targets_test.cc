@@ -9,27 +9,12 @@
 
 #include "server/engine/golden_test_util.h"
 #include "server/engine/run.h"
+#include "server/engine/run_test_util.h"
 #include "server/engine/sum.h"
 #include "server/engine/targets_test_util.h"
 
 namespace mfn::engine {
 namespace {
-
-std::vector<double> EverythingOf(const SimulationConfig& config) {
-  RunOptions options;
-  options.features = FeatureConfig{};
-  options.chemistry = true;
-  const auto run = RunSimulation(config, options);
-  EXPECT_TRUE(run.ok());
-  if (!run.ok()) return {};
-  std::vector<double> all = run->field;
-  all.insert(all.end(), run->activator.begin(), run->activator.end());
-  all.insert(all.end(), run->inhibitor.begin(), run->inhibitor.end());
-  for (double feature : run->features->ToArray()) all.push_back(feature);
-  all.push_back(static_cast<double>(run->counters.turing_activations));
-  all.push_back(static_cast<double>(run->counters.clamping_events));
-  return all;
-}
 
 TEST(TargetsTest, GoldenSimulations) {
   for (const char* file : {"sim.json", "engine.json"}) {
