@@ -4,11 +4,15 @@
 //
 // Rows: a run of 64 steps from a drawn state; `features`: with the 18 features; `jitter`: with
 // noise in every cell; `threads`: together on one grid. BM_Steps: the steps alone, and grids beyond
-// what a request may ask for. BM_RunFast: Precision::kFast. Each row ends with its share of the
-// bound that applies:
+// what a request may ask for. BM_RunFast: Precision::kFast. BM_RunLent: with the 18 features and
+// all cores idle but its own, in turn with a run that can borrow none; `times_alone` is how many
+// times as fast it is, the median of the rounds. BM_Kinetics: the steps alone of the patterns that
+// kinetics form, from what is drawn and once the pattern is there, in turn with those of the
+// reference's; `times_mfn` likewise. Each row ends with its share of the bound that applies:
 //
-//   compute   33 vector operations for each cell and step, at the rate of additions and
-//             multiplications measured without contraction (times the threads)
+//   compute   33 vector operations for each cell and step of the reference's kinetics (README.md
+//             has the others), at the rate of additions and multiplications measured without
+//             contraction (times the threads)
 //   memory    48 bytes for each cell and step at the rate of a triad over as many bytes, where the
 //             engine takes single steps (features, jitter) and the grid leaves the cache
 //   draws     with jitter: the compute bound's time plus that of a normal
@@ -18,13 +22,15 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "server/engine/cores.h"
+#include "server/engine/presets.h"
 #include "server/engine/run.h"
 #include "server/engine/stepper.h"
 #include "tests/bench/limits.h"
@@ -42,6 +48,8 @@ using mfn::engine::SimulationConfig;
 constexpr double kOperationsPerCell = 33.0;
 constexpr double kBytesPerCell = 48.0;
 constexpr int64_t kSteps = 64;
+
+int64_t Processors() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 double Compute() {
   static const double rate = mfn::bench::PeakOperations() / kOperationsPerCell;
@@ -71,12 +79,13 @@ double NormalsPerSecond() {
   return rate;
 }
 
-// The label a row ends with.
+// The label a row ends with; no bound if that is 0.
 void Conclude(benchmark::State& state, int64_t n, int64_t cell_steps, double bound,
               const char* name) {
   const double total = static_cast<double>(cell_steps) * static_cast<double>(state.iterations());
   state.counters["cell_steps"] = benchmark::Counter(total, benchmark::Counter::kIsRate);
   state.counters["triad_GB/s"] = Memory(n) * kBytesPerCell * 1e-9;
+  if (bound == 0.0) return state.SetLabel("no bound");
   state.counters["of_bound_%"] =
       benchmark::Counter(100.0 * total / bound, benchmark::Counter::kIsRate);
   char label[64];
@@ -158,14 +167,112 @@ void BM_Steps(benchmark::State& state) {
            Compute() * static_cast<double>(team.members()), "compute");
 }
 
+double Now(clockid_t clock) {
+  timespec time;
+  clock_gettime(clock, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// Both return how long they took. The row's time is that of `work`; the counter is how many times
+// as long the yardstick took just before, the median of the rounds.
+template <typename Yardstick, typename Work>
+void InTurn(benchmark::State& state, const char* counter, const Yardstick& yardstick,
+            const Work& work) {
+  std::vector<double> ratios;
+  for (auto _ : state) {
+    const double first = yardstick();
+    const double second = work();
+    state.SetIterationTime(second);
+    ratios.push_back(first / second);
+  }
+  const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
+  std::nth_element(ratios.begin(), middle, ratios.end());
+  state.counters[counter] = *middle;
+}
+
+void BM_RunLent(benchmark::State& state) {
+  const int64_t n = state.range(0);
+  SimulationConfig config;
+  config.grid_size = n;
+  config.steps = kSteps;
+  config.precision = state.range(1) != 0 ? Precision::kFast : Precision::kExact;
+  config.seed = Seed(uint64_t{1});
+  Simulation arena;
+  RunOptions options;
+  options.features.emplace();
+  options.arena = &arena;
+  const auto run_with = [&](mfn::engine::Cores* cores) {
+    options.cores = cores;
+    const double start = Now(CLOCK_MONOTONIC);
+    const auto run = mfn::engine::RunSimulation(config, options);
+    if (!run.ok()) state.SkipWithError(run.error().message.c_str());
+    return Now(CLOCK_MONOTONIC) - start;
+  };
+  mfn::engine::Cores one(1), all(static_cast<size_t>(Processors()));
+  InTurn(
+      state, "times_alone", [&] { return run_with(&one); }, [&] { return run_with(&all); });
+  const double doubles = config.precision == Precision::kFast ? 2.0 : 1.0;
+  Conclude(state, n, n * n * kSteps, doubles * Compute() * static_cast<double>(Processors()),
+           "compute");
+}
+
+// A state from which steps are timed again and again.
+class Start {
+ public:
+  Start(const SimulationConfig& config, int64_t steps) : config_(config) {
+    if (!simulation_.Reset(config).ok() || !simulation_.Run(steps).ok()) return;
+    const auto copy = [](std::span<const double> values) {
+      return std::vector<double>(values.begin(), values.end());
+    };
+    field_ = copy(simulation_.field());
+    activator_ = copy(simulation_.activator());
+    inhibitor_ = copy(simulation_.inhibitor());
+    generator_ = simulation_.generator();
+  }
+
+  // Of this thread's processor time; 0 if it failed.
+  double SecondsOf(int64_t steps) {
+    const mfn::engine::InitialState initial = {field_, activator_, inhibitor_, generator_};
+    if (field_.empty() || !simulation_.Reset(config_, initial).ok()) return 0.0;
+    const double start = Now(CLOCK_THREAD_CPUTIME_ID);
+    if (!simulation_.Run(steps).ok()) return 0.0;
+    return Now(CLOCK_THREAD_CPUTIME_ID) - start;
+  }
+
+ private:
+  const SimulationConfig config_;
+  Simulation simulation_;
+  std::vector<double> field_, activator_, inhibitor_;
+  std::optional<Generator> generator_;
+};
+
+// `operations` of a cell and step; 0 where they say nothing.
+void BM_Kinetics(benchmark::State& state, const char* preset, double operations) {
+  const int64_t n = state.range(0);
+  SimulationConfig config = mfn::engine::FindPreset(preset)->config;
+  SimulationConfig reference;
+  reference.grid_size = config.grid_size = n;
+  reference.seed = config.seed = Seed(uint64_t{1});
+  // Benchmarks are called several times, and patterns take their time.
+  static std::map<std::string, Start> starts;
+  Start& mfn = starts.try_emplace(std::to_string(n), reference, 0).first->second;
+  const int64_t steps = state.range(1) != 0 ? config.steps : 0;
+  const std::string key = preset + std::to_string(n) + " " + std::to_string(steps);
+  Start& own = starts.try_emplace(key, config, steps).first->second;
+  if (own.SecondsOf(1) == 0.0) return state.SkipWithError("the simulation failed");
+  InTurn(
+      state, "times_mfn", [&] { return mfn.SecondsOf(kSteps); },
+      [&] { return own.SecondsOf(kSteps); });
+  const double bound = operations > 0.0 ? Compute() * kOperationsPerCell / operations : 0.0;
+  Conclude(state, n, n * n * kSteps, bound, "compute");
+}
+
 void BM_Normals(benchmark::State& state) {
   std::vector<double> values(1 << 16);
   Generator generator(1);
   for (auto _ : state) generator.FillNormal(values, 0.0, 1.0);
   state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(values.size()));
 }
-
-int64_t Cores() { return std::max(1u, std::thread::hardware_concurrency()); }
 
 // One thread is measured in its processor time: others on the machine make it no longer.
 void AddRuns(benchmark::internal::Benchmark* bench) {
@@ -186,7 +293,7 @@ BENCHMARK(BM_RunFast)
 BENCHMARK(BM_Run)
     ->Name("BM_RunTogether")
     ->ArgNames({"n", "features", "jitter", "threads"})
-    ->ArgsProduct({{256, 512, 1024}, {0}, {0}, {Cores()}})
+    ->ArgsProduct({{256, 512, 1024}, {0}, {0}, {Processors()}})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 // As many simulations as threads, each its own.
@@ -194,7 +301,7 @@ BENCHMARK(BM_Run)
     ->Name("BM_RunBeside")
     ->ArgNames({"n", "features", "jitter", "threads"})
     ->Args({64, 1, 0, 1})
-    ->ThreadRange(1, static_cast<int>(Cores()))
+    ->ThreadRange(1, static_cast<int>(Processors()))
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_Steps)
@@ -204,9 +311,24 @@ BENCHMARK(BM_Steps)
 BENCHMARK(BM_Steps)
     ->Name("BM_StepsTogether")
     ->ArgNames({"n", "threads"})
-    ->ArgsProduct({{256, 512, 1024, 4096}, {Cores()}})
+    ->ArgsProduct({{256, 512, 1024, 4096}, {Processors()}})
     ->UseRealTime()
     ->Unit(benchmark::kMillisecond);
+BENCHMARK(BM_RunLent)
+    ->ArgNames({"n", "fast"})
+    ->ArgsProduct({{256, 512, 1024}, {0, 1}})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+void AddStarts(benchmark::internal::Benchmark* bench) {
+  bench->ArgNames({"n", "formed"})->ArgsProduct({{256}, {0, 1}})->UseManualTime();
+  bench->Unit(benchmark::kMillisecond);
+}
+BENCHMARK_CAPTURE(BM_Kinetics, mfn_spots, "mfn_spots", kOperationsPerCell)->Apply(AddStarts);
+BENCHMARK_CAPTURE(BM_Kinetics, gray_scott, "gray_scott_coral", 35.0)->Apply(AddStarts);
+BENCHMARK_CAPTURE(BM_Kinetics, schnakenberg, "schnakenberg_spots", 33.0)->Apply(AddStarts);
+BENCHMARK_CAPTURE(BM_Kinetics, gierer_meinhardt, "gierer_meinhardt_spots", 0.0)->Apply(AddStarts);
+BENCHMARK_CAPTURE(BM_Kinetics, fitzhugh_nagumo, "fitzhugh_nagumo_stripes", 35.0)->Apply(AddStarts);
+BENCHMARK_CAPTURE(BM_Kinetics, brusselator, "brusselator_stripes", 35.0)->Apply(AddStarts);
 BENCHMARK(BM_Normals);
 
 }  // namespace

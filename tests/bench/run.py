@@ -6,7 +6,7 @@
     tests/bench/run.py pipeline   simulations per second from files to a file against the engine alone
     tests/bench/run.py guard      what a guarded call costs beyond its clock reads, alone and with two
                                   threads on one guard; exit code 1 if a bound does not hold
-    tests/bench/run.py smoke      all of them, once and small: do they work?
+    tests/bench/run.py smoke      all of them and engine_bench, once and small: do they work?
 
 Prints every round and the medians. Only the ratio means anything beyond this machine.
 """
@@ -148,6 +148,16 @@ def bench_guard(repetitions=25, seconds=0.02):
     return beyond <= 10 and ratio <= 1.2 and allocated == 0
 
 
+def smoke_engine():
+    done = subprocess.run([BENCH / "engine_bench", "--benchmark_filter=n:64|mfn_spots/n:256/formed:0|RunLent/n:256",
+                           "--benchmark_min_time=0.001", "--benchmark_format=json"],
+                          capture_output=True, text=True, timeout=300, check=True)
+    runs = json.loads(done.stdout)["benchmarks"]
+    failed = [run["name"] for run in runs if run.get("error_occurred") or not run["cell_steps"] > 0]
+    print("engine_bench: %d rows, %d failed" % (len(runs), len(failed)))
+    return bool(runs) and not failed
+
+
 if __name__ == "__main__":
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     if what == "rpc":
@@ -160,5 +170,6 @@ if __name__ == "__main__":
         bench_guard(repetitions=1, seconds=0.001)  # of no meaning: only whether it runs
         bench_rpc(calls=200, rounds=1)
         bench_pipeline(count=50, grid=16, steps=8, rounds=1)
+        sys.exit(0 if smoke_engine() else 1)
     else:
         sys.exit(__doc__)
