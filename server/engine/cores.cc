@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <system_error>
 
+#include "server/engine/barrier.h"
+
 namespace mfn::engine {
 
 Cores::Cores(size_t count) : count_(std::max<size_t>(count, 1)), limit_(count_) {
@@ -86,27 +88,35 @@ void Cores::Run(Helper* helpers, Round* round) {
   {
     const std::lock_guard lock(mutex_);
     for (Helper* helper = helpers; helper != nullptr; helper = helper->next) {
-      helper->round = round;
+      helper->round.store(round, std::memory_order_release);
       helper->wake.notify_one();
     }
   }
   round->function(round->work, 0);
+  const auto done = [round] { return round->busy.load(std::memory_order_acquire) == 0; };
+  if (SpinUntil(done)) return;
   std::unique_lock lock(mutex_);
-  done_.wait(lock, [round] { return round->busy == 0; });
+  done_.wait(lock, done);
 }
 
+// The next round of a team often follows at once, so it is waited for awake for a moment. The round
+// belongs to the caller, who may be gone as soon as nobody is busy with it.
 void Cores::Help(Helper* self) {
+  const auto called = [self] { return self->round.load(std::memory_order_acquire) != nullptr; };
   std::unique_lock lock(mutex_);
   while (true) {
-    self->wake.wait(lock, [this, self] { return stopping_ || self->round != nullptr; });
+    self->wake.wait(lock, [this, &called] { return stopping_ || called(); });
     if (stopping_) return;
-    Round* round = self->round;
+    Round* round = self->round.load(std::memory_order_relaxed);
     const size_t member = self->member;
     lock.unlock();
     round->function(round->work, member);
     lock.lock();
-    self->round = nullptr;
-    if (--round->busy == 0) done_.notify_all();
+    self->round.store(nullptr, std::memory_order_relaxed);
+    if (round->busy.fetch_sub(1, std::memory_order_acq_rel) == 1) done_.notify_all();
+    lock.unlock();
+    SpinUntil(called);
+    lock.lock();
   }
 }
 

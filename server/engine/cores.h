@@ -9,6 +9,7 @@
 #ifndef MFN_SERVER_ENGINE_CORES_H_
 #define MFN_SERVER_ENGINE_CORES_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -53,12 +54,12 @@ class Cores {
   struct Round {
     void (*function)(const void* work, size_t member);
     const void* work;
-    size_t busy;  // guarded by the mutex
+    std::atomic<size_t> busy;  // helpers that have not done it yet
   };
   struct Helper {
     std::condition_variable wake;
+    std::atomic<Round*> round{nullptr};  // written under the mutex
     // Guarded by the mutex.
-    Round* round = nullptr;
     size_t member = 0;
     Helper* next = nullptr;  // of the idle ones, or of the same team
     std::thread thread;

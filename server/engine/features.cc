@@ -19,21 +19,15 @@ constexpr double kMvPerV = 1000.0;
 
 // The larger value, NaN if either is NaN.
 double MaxOrNan(double a, double b) { return a > b || a != a ? a : b; }
-double MinOrNan(double a, double b) { return a < b || a != a ? a : b; }
 
 // `f` in mV.
 FieldStatisticsMv StatisticsMv(std::span<const double> f) {
   FieldStatisticsMv s;
   s.mean = Mean(f);
   s.std = Std(f, s.mean);
-  const Range range = RangeOf(f.data(), f.size());
+  const Range range = RangeOrNan(f, s.mean);
   s.min = range.min;
   s.max = range.max;
-  if (std::isfinite(s.mean)) return s;
-  for (double x : f) {  // a NaN, perhaps
-    s.min = MinOrNan(s.min, x);
-    s.max = MaxOrNan(s.max, x);
-  }
   return s;
 }
 

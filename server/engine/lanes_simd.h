@@ -18,18 +18,20 @@ namespace mfn::engine {
 size_t VectorLanes(double);
 size_t VectorLanes(float);
 
-// Whether rows of n cells can be put in order by lanes: n is a multiple of the lanes and each part
-// fills a vector.
+inline constexpr size_t kMaxLaneRow = 1024;
+
+// Whether rows of n cells can be put in order by lanes: n is a multiple of the lanes, each part
+// fills a vector, and a row is not too long.
 inline bool HasLaneOrder(size_t n, size_t lanes) {
-  return lanes > 1 && n % lanes == 0 && n / lanes >= lanes;
+  return lanes > 1 && n % lanes == 0 && n / lanes >= lanes && n <= kMaxLaneRow;
 }
 
-// From one order to the other: `rows` rows of n cells each, one after the other. HasLaneOrder(n).
-// `to` must not overlap `from`.
-void ColumnsToLanes(size_t rows, size_t n, const double* from, double* to);
-void ColumnsToLanes(size_t rows, size_t n, const float* from, float* to);
-void LanesToColumns(size_t rows, size_t n, const double* from, double* to);
-void LanesToColumns(size_t rows, size_t n, const float* from, float* to);
+// From one order to the other, in place: `rows` rows of n cells each, one after the other.
+// HasLaneOrder(n).
+void ColumnsToLanes(size_t rows, size_t n, double* at);
+void ColumnsToLanes(size_t rows, size_t n, float* at);
+void LanesToColumns(size_t rows, size_t n, double* at);
+void LanesToColumns(size_t rows, size_t n, float* at);
 
 }  // namespace mfn::engine
 

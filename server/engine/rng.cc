@@ -109,6 +109,17 @@ uint32_t Generator::Next32() {
   return static_cast<uint32_t>(word);
 }
 
+// The step is x -> m * x + a, and so is every number of steps: those for the powers of two are made
+// by doubling. (F. Brown, Random number generation with arbitrary strides, 1994.)
+void Generator::Skip(uint64_t words) {
+  Uint128 m = kMultiplier, a = inc_;
+  for (; words > 0; words >>= 1) {
+    if ((words & 1) != 0) state_ = m * state_ + a;
+    a = (m + 1) * a;
+    m *= m;
+  }
+}
+
 double Generator::StandardNormal() {
   return NormalFrom(Next64(), [this] { return Next64(); });
 }

@@ -55,6 +55,8 @@ class Generator {
     return (mixed >> turn) | (mixed << ((64 - turn) & 63));
   }
   uint32_t Next32();
+  // Leaves out so many words of Next64.
+  void Skip(uint64_t words);
 
   // random(): in [0, 1), 53 bits.
   double Random() { return static_cast<double>(Next64() >> 11) * 0x1.0p-53; }

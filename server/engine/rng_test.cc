@@ -173,6 +173,15 @@ TEST(RngTest, FillingDrawsWhatSingleCallsDraw) {
   }
 }
 
+TEST(RngTest, SkippingIsDrawingWithoutLooking) {
+  for (const uint64_t words : {0u, 1u, 2u, 3u, 64u, 4095u, 70'001u}) {
+    Generator skipped(words), drawn(words);
+    skipped.Skip(words);
+    for (uint64_t k = 0; k < words; ++k) drawn.Next64();
+    EXPECT_TRUE(skipped == drawn) << words;
+  }
+}
+
 TEST(RngTest, HalvesShareOneWordAndSurviveOtherDraws) {
   Generator g(42);
   Generator words(42);

@@ -2,7 +2,6 @@
 
 #include "server/engine/run.h"
 
-#include <algorithm>
 #include <exception>
 #include <string>
 #include <utility>
@@ -101,11 +100,11 @@ Expected<RunResult> Execute(const SimulationConfig& config, const RunOptions& op
   if (options.history) {
     result.history.reserve(static_cast<size_t>(config.grid_size * config.grid_size * steps));
   }
+  simulation.SetThreads(options.threads);
+  simulation.SetCores(options.cores);
   const auto reset =
       options.initial ? simulation.Reset(config, *options.initial) : simulation.Reset(config);
   if (!reset.ok()) return reset.error();
-  simulation.SetThreads(options.threads);
-  simulation.SetCores(options.cores);
   const StepObserver observer = ObserverOf(options, &result.history);
   if (auto run = simulation.Run(steps, observer, options.cancel, features); !run.ok()) {
     return run.error();
@@ -114,8 +113,8 @@ Expected<RunResult> Execute(const SimulationConfig& config, const RunOptions& op
   result.grid_size = config.grid_size;
   result.seed = *simulation.config().seed;
   result.counters = simulation.counters();
-  result.statistics =
-      StatisticsOf(simulation.field(), simulation.activator(), simulation.inhibitor());
+  result.statistics = StatisticsOf(simulation.field(), simulation.activator(),
+                                   simulation.inhibitor(), simulation.team());
   CopyState(simulation, options, result);
   result.elapsed = Now(options) - start;
   return result;
@@ -124,15 +123,28 @@ Expected<RunResult> Execute(const SimulationConfig& config, const RunOptions& op
 }  // namespace
 
 FieldStatistics StatisticsOf(std::span<const double> field, std::span<const double> activator,
-                             std::span<const double> inhibitor) {
-  const auto [min, max] = std::minmax_element(field.begin(), field.end());
+                             std::span<const double> inhibitor, Team* team) {
   FieldStatistics s;
-  s.field_min_v = *min;
-  s.field_max_v = *max;
-  s.field_mean_v = Mean(field);
-  s.field_std_v = Std(field);
-  s.activator_mean = Mean(activator);
-  s.inhibitor_mean = Mean(inhibitor);
+  const auto potential = [&] {
+    s.field_mean_v = Mean(field);
+    s.field_std_v = Std(field, s.field_mean_v);
+    const Range range = RangeOrNan(field, s.field_mean_v);
+    s.field_min_v = range.min;
+    s.field_max_v = range.max;
+  };
+  const auto chemistry = [&] {
+    s.activator_mean = Mean(activator);
+    s.inhibitor_mean = Mean(inhibitor);
+  };
+  if (team == nullptr) {
+    potential();
+    chemistry();
+    return s;
+  }
+  team->Run([&](size_t member) {
+    if (member == 0) potential();
+    if (member == 1 || team->members() == 1) chemistry();
+  });
   return s;
 }
 

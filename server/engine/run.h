@@ -26,6 +26,8 @@ struct FieldStatistics {
   double field_std_v = 0.0;
   double activator_mean = 0.0;
   double inhibitor_mean = 0.0;
+
+  bool operator==(const FieldStatistics&) const = default;
 };
 
 struct RunOptions {
@@ -77,9 +79,10 @@ struct RunResult {
 // kResourceExhausted. Limits of a server (CheckLimits) are the caller's to apply first.
 Expected<RunResult> RunSimulation(const SimulationConfig& config, const RunOptions& options = {});
 
-// The statistics of a state; every span must hold at least one value.
+// The statistics of a state; every span must hold at least one value. `team`, unless null, shares
+// the work.
 FieldStatistics StatisticsOf(std::span<const double> field, std::span<const double> activator,
-                             std::span<const double> inhibitor);
+                             std::span<const double> inhibitor, Team* team = nullptr);
 
 }  // namespace mfn::engine
 

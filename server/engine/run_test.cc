@@ -126,6 +126,31 @@ TEST(RunTest, StartsFromTheCallersField) {
   EXPECT_EQ(RunSimulation(config, options).error().field, "initial_field");
 }
 
+// The initial state, the steps and the statistics of a large grid are shared by threads.
+TEST(RunTest, ThreadsChangeNothingOfTheResult) {
+  SimulationConfig config = SmallConfig();
+  const std::vector<double> level(264 * 264, 0.05);
+  for (const int64_t n : {256, 259, 264}) {
+    for (const bool given : {false, true}) {
+      config.grid_size = n;
+      config.precision = n == 256 ? Precision::kFast : Precision::kExact;
+      RunOptions options;
+      options.snapshot = true;
+      if (given) options.initial.emplace().activator = {level.data(), static_cast<size_t>(n * n)};
+      const auto alone = RunSimulation(config, options);
+      options.threads = 3;
+      const auto shared = RunSimulation(config, options);
+      ASSERT_TRUE(alone.ok() && shared.ok());
+      EXPECT_EQ(shared->field, alone->field) << n;
+      EXPECT_EQ(shared->activator, alone->activator) << n;
+      EXPECT_EQ(shared->inhibitor, alone->inhibitor) << n;
+      EXPECT_TRUE(*shared->generator == *alone->generator) << n;
+      EXPECT_EQ(shared->counters, alone->counters) << n;
+      EXPECT_EQ(shared->statistics, alone->statistics) << n;
+    }
+  }
+}
+
 TEST(RunTest, BadFeatureConfigurationIsRefusedBeforeWorking) {
   RunOptions options;
   options.features = FeatureConfig{};

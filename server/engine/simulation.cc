@@ -21,6 +21,8 @@ constexpr double kMaxInitialFast = 1e30;
 // step must take some time beyond what waiting for each other does.
 constexpr int64_t kTogetherSide = 256;
 constexpr int64_t kRowsPerMember = 64;
+// Grids of this side and more are work for several threads.
+constexpr int64_t kSharedSide = 256;
 
 Expected<void> CheckInitial(const char* name, std::span<const double> values, size_t cells,
                             const SimulationConfig& config) {
@@ -198,15 +200,45 @@ void Simulation::FillInitial(const InitialState& given) {
     if (given.field.empty()) return generator_.FillNormal(v, kInitialMeanV, kInitialSdV);
     std::copy(given.field.begin(), given.field.end(), v.begin());
   });
-  const auto chemical = [&](bool activator) {
-    return [this, &given, activator](std::span<double> v) {
-      const std::span<const double> values = activator ? given.activator : given.inhibitor;
-      if (values.empty()) return DrawChemistry(config_, activator, generator_, v);
-      std::copy(values.begin(), values.end(), v.begin());
-    };
+  Team* const together = team();
+  if (together == nullptr) {
+    FillChemistry(given, true, &generator_);
+    FillChemistry(given, false, &generator_);
+    return;
+  }
+  Generator second = generator_;
+  // Every value takes one word.
+  const int64_t cells = config_.grid_size * config_.grid_size;
+  if (given.activator.empty()) second.Skip(static_cast<uint64_t>(cells));
+  together->Run([&](size_t member) {
+    if (member == 0) FillChemistry(given, true, &generator_);
+    if (member == 1 || together->members() == 1) FillChemistry(given, false, &second);
+  });
+  generator_ = second;
+}
+
+void Simulation::FillChemistry(const InitialState& given, bool activator, Generator* generator) {
+  const std::span<const double> values = activator ? given.activator : given.inhibitor;
+  const auto fill = [&](std::span<double> v) {
+    if (values.empty()) return DrawChemistry(config_, activator, *generator, v);
+    std::copy(values.begin(), values.end(), v.begin());
   };
-  Set(grid_.activator(), fast_.activator(), wide_[1], chemical(true));
-  Set(grid_.inhibitor(), fast_.inhibitor(), wide_[2], chemical(false));
+  if (activator) {
+    Set(grid_.activator(), fast_.activator(), wide_[1], fill);
+  } else {
+    Set(grid_.inhibitor(), fast_.inhibitor(), wide_[2], fill);
+  }
+}
+
+Team* Simulation::team() {
+  return threads_ < 2 || config_.grid_size < kSharedSide ? nullptr : &TeamOfThreads();
+}
+
+// It may have fewer members than it was to have.
+Team& Simulation::TeamOfThreads() {
+  if (!team_ || team_threads_ != threads_) team_.emplace(threads_);
+  team_threads_ = threads_;
+  return *team_;
 }
 
 Expected<void> Simulation::Step() { return StepWith(nullptr); }
@@ -236,12 +268,12 @@ template <typename T>
 int64_t Simulation::StepMany(Stepper<T>& grid, int64_t steps) {
   const size_t at_once = std::min(grid.StepsAtOnce(params_, threads_), static_cast<size_t>(steps));
   if (at_once < 2) return 0;
-  if (!team_ || team_->members() != threads_) team_.emplace(threads_);
+  Team& together = TeamOfThreads();
   const Generator generator = generator_;
   const Counters counters = counters_;
   Spikes spikes;
   for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
-  const StepCounts counts = grid.StepMany(params_, at_once, spikes, *team_);
+  const StepCounts counts = grid.StepMany(params_, at_once, spikes, together);
   if (config_.check_stability && !counts.Finite()) {
     grid.UndoMany(spikes);
     generator_ = generator;
@@ -331,13 +363,13 @@ Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
     return RunAsItLies(steps, observer, cancel, features);
   }
   if (fast()) {
-    fast_.LieByLanes(params_, steps);
+    fast_.LieByLanes(params_, steps, team());
   } else {
-    grid_.LieByLanes(params_, steps);
+    grid_.LieByLanes(params_, steps, team());
   }
   auto done = RunAsItLies(steps, observer, cancel, features);
-  fast_.LieByColumns(params_);
-  grid_.LieByColumns(params_);
+  fast_.LieByColumns(params_, team());
+  grid_.LieByColumns(params_, team());
   return done;
 }
 

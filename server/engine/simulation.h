@@ -78,9 +78,11 @@ class Simulation {
   Simulation& operator=(const Simulation&) = delete;
 
   // How many threads may work on one large grid, the caller's included; 1 to begin with. Helpers
-  // start at the first run that can use them and live as long as the simulation. Small grids,
-  // jitter, observers and features keep to the caller's thread.
+  // start at the first Reset that can use them and live as long as the simulation. Small grids keep
+  // to the caller's thread, as do steps with jitter, observers or features.
   void SetThreads(size_t threads) { threads_ = threads > 0 ? threads : 1; }
+  // These threads; null if the grid is small or there is one. Not while the simulation runs.
+  Team* team();
 
   // From whom a run with features and without an observer borrows idle cores for a large grid, step
   // by step, while it takes one itself; null, as to begin with: from nobody. Outlives the runs.
@@ -145,6 +147,8 @@ class Simulation {
   Expected<void> Start(const SimulationConfig& config, const InitialState* initial);
   Expected<void> Allocate();
   void FillInitial(const InitialState& initial);
+  Team& TeamOfThreads();
+  void FillChemistry(const InitialState& initial, bool activator, Generator* generator);
   // Sets an array to what `fill` makes of doubles, in the precision of the state.
   template <typename Fill>
   void Set(std::span<double> exact, std::span<float> fast, Widened& wide, const Fill& fill);
@@ -177,6 +181,7 @@ class Simulation {
   size_t threads_ = 1;
   Cores* cores_ = nullptr;
   std::optional<Team> team_;
+  size_t team_threads_ = 0;  // for which it was made
 };
 
 }  // namespace mfn::engine

@@ -53,29 +53,35 @@ void Stepper<T>::Resize(size_t n) {
 }
 
 template <typename T>
-void Stepper<T>::LieByLanes(const KernelParams& params, int64_t steps) {
+template <typename Turn>
+void Stepper<T>::TurnAll(const KernelParams& params, Team* team, const Turn& turn) {
+  T* const arrays[] = {now_.field, now_.activator, now_.inhibitor};
+  const auto part = [&](size_t member, size_t members) {
+    const size_t row = n_ * member / members;
+    const size_t rows = n_ * (member + 1) / members - row;
+    for (size_t k = 0; k < (params.turing_enabled ? 3 : 1); ++k) {
+      turn(rows, n_, arrays[k] + row * n_);
+    }
+  };
+  if (team == nullptr) {
+    part(0, 1);
+  } else {
+    team->Run([&](size_t member) { part(member, team->members()); });
+  }
+}
+
+template <typename T>
+void Stepper<T>::LieByLanes(const KernelParams& params, int64_t steps, Team* team) {
   const size_t lanes = VectorLanes(T{0});
   if (steps < kManySteps || Wide() || params.quantum_jitter || !HasLaneOrder(n_, lanes)) return;
-  const std::pair<const T*, T*> arrays[] = {{now_.field, next_.field},
-                                            {now_.activator, next_.activator},
-                                            {now_.inhibitor, next_.inhibitor}};
-  for (size_t k = 0; k < (params.turing_enabled ? 3 : 1); ++k) {
-    ColumnsToLanes(n_, n_, arrays[k].first, arrays[k].second);
-  }
-  SwapStates(params);
+  TurnAll(params, team, [](size_t rows, size_t n, T* at) { ColumnsToLanes(rows, n, at); });
   lanes_ = lanes;
 }
 
 template <typename T>
-void Stepper<T>::LieByColumns(const KernelParams& params) {
+void Stepper<T>::LieByColumns(const KernelParams& params, Team* team) {
   if (lanes_ == 0) return;
-  const std::pair<const T*, T*> arrays[] = {{now_.field, next_.field},
-                                            {now_.activator, next_.activator},
-                                            {now_.inhibitor, next_.inhibitor}};
-  for (size_t k = 0; k < (params.turing_enabled ? 3 : 1); ++k) {
-    LanesToColumns(n_, n_, arrays[k].first, arrays[k].second);
-  }
-  SwapStates(params);
+  TurnAll(params, team, [](size_t rows, size_t n, T* at) { LanesToColumns(rows, n, at); });
   lanes_ = 0;
 }
 
@@ -194,17 +200,18 @@ typename Stepper<T>::Tile Stepper<T>::TileAt(size_t k, size_t tiles) const {
 }
 
 // A row is written a step or more behind those that still need it, and whole rows have no
-// neighbours but above and below.
+// neighbours but above and below. By columns, the kernel's loads reach one cell beyond a row, which
+// may be a cell that another thread writes.
 template <typename T>
 bool Stepper<T>::InPlace(const KernelParams& params, size_t steps, size_t tiles) const {
-  return tiles == 1 && !Wide() && steps >= 2 && std::holds_alternative<Mfn>(params.kinetics);
+  return (tiles == 1 || lanes_ > 0) && !Wide() && steps >= 2 &&
+         std::holds_alternative<Mfn>(params.kinetics);
 }
 
-// Puts the first and the last rows aside, in the other state, for the end and the beginning that
-// lie next to them.
+// Puts a tile's first and last rows aside, in the other state, for those that lie next to them.
 template <typename T>
-void Stepper<T>::KeepBorders(const KernelParams& params, size_t steps) {
-  for (const size_t at : {size_t{0}, (n_ - steps) * n_}) {
+void Stepper<T>::KeepBorders(const KernelParams& params, size_t steps, const Tile& tile) {
+  for (const size_t at : {tile.row * n_, (tile.row_end - steps) * n_}) {
     const size_t cells = steps * n_;
     std::copy_n(now_.field + at, cells, next_.field + at);
     if (!params.turing_enabled) continue;
@@ -242,7 +249,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
   scratch_.resize(std::max(scratch_.size(), team.members()));
   const size_t tiles = Tiles(team.members());
   const bool in_place = InPlace(params, steps, tiles);
-  if (in_place) KeepBorders(params, steps);
+  for (size_t k = 0; in_place && k < tiles; ++k) KeepBorders(params, steps, TileAt(k, tiles));
   std::atomic<size_t> next_tile{0};
   std::mutex mutex;
   StepCounts counts;

@@ -51,9 +51,9 @@ class Stepper {
 
   // Before and after many steps without anyone looking on: the order of the cells in which they are
   // cheapest, if there is one, and back to row by row. Turning costs about as much as three steps,
-  // so this does nothing for a few.
-  void LieByLanes(const KernelParams& params, int64_t steps);
-  void LieByColumns(const KernelParams& params);
+  // so this does nothing for a few. `team`, unless null, shares the work.
+  void LieByLanes(const KernelParams& params, int64_t steps, Team* team = nullptr);
+  void LieByColumns(const KernelParams& params, Team* team = nullptr);
 
   // One step. The generator is used for jitter only: n * n normals, row-major. `features`, unless
   // null, takes in the new field row by row. Neither features nor jitter by lanes.
@@ -103,8 +103,11 @@ class Stepper {
   Tile TileAt(size_t k, size_t tiles) const;
   bool Wide() const;
   bool InPlace(const KernelParams& params, size_t steps, size_t tiles) const;
-  void KeepBorders(const KernelParams& params, size_t steps);
+  void KeepBorders(const KernelParams& params, size_t steps, const Tile& tile);
   void SwapStates(const KernelParams& params);
+  // turn(rows, n, at) for all rows of each array of the state.
+  template <typename Turn>
+  void TurnAll(const KernelParams& params, Team* team, const Turn& turn);
 
   size_t n_ = 0;
   Fields now_, next_;

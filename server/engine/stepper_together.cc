@@ -9,42 +9,13 @@
 #include <atomic>
 #include <mutex>
 
+#include "server/engine/barrier.h"
 #include "server/engine/stepper.h"
 
 namespace mfn::engine {
 namespace {
 
 constexpr size_t kMaxBlocks = (kMaxGridSize + kBlockRows - 1) / kBlockRows;
-// Some 10 us: the members arrive nearly together, and waking a thread takes longer.
-constexpr int kSpins = 4000;
-
-// Holds all members back until the last one has come, which first does what is to be done between
-// two steps.
-class Barrier {
- public:
-  explicit Barrier(size_t members) : members_(members) {}
-
-  template <typename Last>
-  void Arrive(const Last& last) {
-    const uint32_t phase = phase_.load(std::memory_order_acquire);
-    if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == members_) {
-      arrived_.store(0, std::memory_order_relaxed);
-      last();
-      phase_.store(phase + 1, std::memory_order_release);
-      phase_.notify_all();
-      return;
-    }
-    for (int k = 0; k < kSpins; ++k) {
-      if (phase_.load(std::memory_order_acquire) != phase) return;
-    }
-    phase_.wait(phase, std::memory_order_acquire);
-  }
-
- private:
-  const size_t members_;
-  std::atomic<size_t> arrived_{0};
-  std::atomic<uint32_t> phase_{0};
-};
 
 }  // namespace
 

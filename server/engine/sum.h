@@ -62,6 +62,17 @@ inline double Std(std::span<const double> a, double mean) {
   return std::sqrt(SumSquaredDeviations(a.data(), a.size(), mean) / n);
 }
 
+// The least and the greatest value, NaN if there is one; `mean` is their mean, and `a` not empty.
+inline Range RangeOrNan(std::span<const double> a, double mean) {
+  Range range = RangeOf(a.data(), a.size());
+  if (std::isfinite(mean)) return range;
+  for (const double x : a) {
+    range.min = x < range.min || x != x ? x : range.min;
+    range.max = x > range.max || x != x ? x : range.max;
+  }
+  return range;
+}
+
 // std(a), the population standard deviation; NaN for an empty array.
 inline double Std(std::span<const double> a) { return Std(a, Mean(a)); }
 
