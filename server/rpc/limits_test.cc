@@ -280,7 +280,7 @@ TEST(StalledReader, AStreamThatComputesForLongIsNotStalled) {
   auto stub = SimulationService::NewStub(server.channel());
   grpc::ClientContext context;
   SimulationResult result;
-  mfn::v1::SimulationRequest request = Largest(512);  // some 500 ms
+  mfn::v1::SimulationRequest request = Largest(static_cast<int64_t>(512 / kSlower));  // some 500 ms
   EXPECT_TRUE(stub->Run(&context, request, &result).ok());
 }
 

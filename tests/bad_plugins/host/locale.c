@@ -3,9 +3,11 @@
 #define _GNU_SOURCE
 #include <locale.h>
 #include <mfn/plugin.h>
+static locale_t mine; /* kept: a thread uses it */
 static void take_over(void) {
   setlocale(LC_ALL, "C.UTF-8");
-  uselocale(newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t)0));
+  if (mine == (locale_t)0) mine = newlocale(LC_ALL_MASK, "C.UTF-8", (locale_t)0);
+  uselocale(mine);
 }
 #ifdef ON_LOAD
 __attribute__((constructor)) static void load(void) { take_over(); }
