@@ -137,6 +137,11 @@ class FeatureAccumulator {
   Expected<Features> Finish(std::span<const double> last_frame_v, const CancelCheck& cancel = {});
 
   int64_t frames() const { return frames_; }
+  // What it holds, used or not.
+  size_t MemoryBytes() const {
+    return sizeof(double) *
+           (last_v_.capacity() + mv_.capacity() + changes_.capacity() + leaf_sums_.capacity());
+  }
 
   // To go on later, or elsewhere, as if there had been no interruption. Between frames only.
   FeatureState State() const;

@@ -397,6 +397,12 @@ Expected<int64_t> Simulation::RunAsItLies(int64_t steps, const StepObserver& obs
   return steps > 0 ? steps : 0;
 }
 
+size_t Simulation::MemoryBytes() const {
+  size_t bytes = grid_.MemoryBytes() + fast_.MemoryBytes() + features_.MemoryBytes();
+  for (const Widened& wide : wide_) bytes += wide.MemoryBytes();
+  return bytes;
+}
+
 StepView Simulation::view() const {
   return {
       counters_.steps_computed, config_.grid_size, field(), activator(), inhibitor(), counters_};

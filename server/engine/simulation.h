@@ -124,6 +124,8 @@ class Simulation {
   StepView view() const;
   // An accumulator whose memory belongs to this simulation, for whoever runs it.
   FeatureAccumulator& features() { return features_; }
+  // What it holds for whichever configuration comes next, that accumulator included.
+  size_t MemoryBytes() const;
 
  private:
   // Floats as doubles, made when they are asked for.
@@ -137,6 +139,7 @@ class Simulation {
       return values_;
     }
     void Forget() { fresh_ = false; }
+    size_t MemoryBytes() const { return values_.capacity() * sizeof(double); }
 
    private:
     AlignedVector<double> values_;

@@ -53,6 +53,13 @@ void Stepper<T>::Resize(size_t n) {
 }
 
 template <typename T>
+size_t Stepper<T>::MemoryBytes() const {
+  size_t bytes = memory_.capacity() * sizeof(T) + noise_.capacity() * sizeof(double);
+  for (const AlignedVector<T>& scratch : scratch_) bytes += scratch.capacity() * sizeof(T);
+  return bytes;
+}
+
+template <typename T>
 template <typename Turn>
 void Stepper<T>::TurnAll(const KernelParams& params, Team* team, const Turn& turn) {
   T* const arrays[] = {now_.field, now_.activator, now_.inhibitor};

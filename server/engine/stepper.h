@@ -40,6 +40,8 @@ class Stepper {
   void Resize(size_t n);
 
   size_t n() const { return n_; }
+  // What it holds, used or not.
+  size_t MemoryBytes() const;
   // The state, row by row; not while it lies by lanes. Spans that can be written are good until the
   // next step.
   std::span<T> field() { return Writable(now_.field); }

@@ -171,7 +171,7 @@ class Model {
       Guarded(&reading_, [this] { return runner_->StepReader(); });
       CheckKeptAlive();
     } else if (what < 60) {
-      runner_->StepWorker(static_cast<size_t>(world_.Pick(3)), &arena_);
+      runner_->StepWorker(static_cast<size_t>(world_.Pick(3)), arena_);
     } else if (what < 90) {
       StepSink(static_cast<size_t>(world_.Pick(static_cast<int>(world_.sinks.size()))));
     } else {
@@ -208,7 +208,7 @@ class Model {
     if (part == 0) {
       did = Guarded(&reading_, [this] { return runner_->StepReader(); }) && false;
     } else if (part == 1) {
-      while (runner_->StepWorker(0, &arena_)) did = true;
+      while (runner_->StepWorker(0, arena_)) did = true;
     } else if (part == 2) {
       for (size_t k = 0; k < world_.sinks.size(); ++k) did = StepSink(k) || did;
     } else {
@@ -314,7 +314,7 @@ class Model {
   std::unique_ptr<WorkerPool> pool_;
   std::unique_ptr<Runner> runner_;
   std::unique_ptr<RetentionSweeper> retention_;
-  engine::Simulation arena_;
+  WorkerPool::Arena arena_ = std::make_unique<engine::Simulation>();
   std::map<size_t, int> writing_;
   bool nested_ = false, reading_ = false, burying_ = false, drained_ = false;
   int steps_ = 0;

@@ -228,7 +228,7 @@ bool Runner::StepReader() {
   return true;
 }
 
-bool Runner::StepWorker(size_t index, engine::Simulation* arena) {
+bool Runner::StepWorker(size_t index, WorkerPool::Arena& arena) {
   return queue_->RunOne(index, arena);
 }
 
@@ -285,7 +285,7 @@ uint64_t Runner::Deliver(registry::OwnedBatch batch) {
       Work(item, nullptr);
     } else {
       queue_->Push(
-          [this, item = std::move(item)](engine::Simulation* arena) { Work(item, arena); });
+          [this, item = std::move(item)](WorkerPool::Arena& arena) { Work(item, arena.get()); });
     }
   }
   return dearest;

@@ -76,7 +76,7 @@ class Runner final : public SinkEvents {
 
   // Only when stepped; false: nothing to do. Sinks as configured, then the error publisher.
   bool StepReader();
-  bool StepWorker(size_t index, engine::Simulation* arena);
+  bool StepWorker(size_t index, WorkerPool::Arena& arena);
   bool StepSink(size_t index);
   bool StepDeadLetters();
 

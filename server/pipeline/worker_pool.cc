@@ -59,7 +59,7 @@ void WorkerPool::Queue::Close() {
                queues.end());
 }
 
-bool WorkerPool::Queue::RunOne(size_t index, engine::Simulation* arena) {
+bool WorkerPool::Queue::RunOne(size_t index, Arena& arena) {
   Task task;
   {
     MutexLock lock(&pool_->mutex_);
@@ -101,7 +101,7 @@ bool WorkerPool::Take(absl::Duration patience, std::shared_ptr<Queue>* queue, Ta
 }
 
 void WorkerPool::Run() {
-  auto arena = std::make_unique<engine::Simulation>();
+  Arena arena = std::make_unique<engine::Simulation>();
   absl::Duration patience = kForGood;
   while (!stopping_) {
     std::shared_ptr<Queue> queue;
@@ -111,7 +111,7 @@ void WorkerPool::Run() {
       patience = kForGood;
       continue;
     }
-    task(arena.get());
+    task(arena);
     patience = kKeepArena;
     task = nullptr;  // lets go of what it holds before the queue may be closed
     MutexLock lock(&mutex_);

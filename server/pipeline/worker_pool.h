@@ -3,7 +3,7 @@
 //
 //   WorkerPool pool(0);
 //   auto lane = pool.AddQueue(pipeline_workers);
-//   lane->Push([](engine::Simulation* arena) { ... });   // any thread; runs once on a worker
+//   lane->Push([](WorkerPool::Arena& arena) { ... });   // any thread; runs once on a worker
 //
 // Threads start with the first task. A worker that has been idle for seconds gives its arena's
 // memory back. A queue must be closed before what its tasks refer to goes away; the pool outlives
@@ -26,8 +26,11 @@ namespace mfn::pipeline {
 
 class WorkerPool {
  public:
-  // `arena` is the worker's own simulation, whose memory is used again. Must not throw.
-  using Task = std::function<void(engine::Simulation* arena)>;
+  // A worker's own simulation, whose memory is used again; never null, but a task may exchange it
+  // for another.
+  using Arena = std::unique_ptr<engine::Simulation>;
+  // Must not throw.
+  using Task = std::function<void(Arena& arena)>;
 
   class Queue {
    public:
@@ -37,7 +40,7 @@ class WorkerPool {
     void Close();
     // Runs the waiting task of this index on the caller's thread; false: there are no more than
     // that. For a pool without threads.
-    bool RunOne(size_t index, engine::Simulation* arena);
+    bool RunOne(size_t index, Arena& arena);
 
    private:
     friend class WorkerPool;

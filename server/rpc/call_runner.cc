@@ -171,9 +171,9 @@ grpc::ServerUnaryReactor* CallRunner::Unary(grpc::CallbackServerContext* context
   }
   auto* call = new PooledCall(&stalls_, context, std::move(record), std::move(handler),
                               *std::move(reservation));
-  const auto task = [this, lane, call](engine::Simulation* arena) {
+  const auto task = [this, lane, call](pipeline::WorkerPool::Arena& arena) {
     LeaveQueue(lane);
-    call->Run(lane == Lane::kSimulation ? arena : nullptr);
+    call->Run(lane == Lane::kSimulation ? arena.get() : nullptr);
   };
   (lane == Lane::kSimulation ? simulation_queue_ : blocking_queue_)->Push(task);
   return call;

@@ -58,6 +58,7 @@ class MemoryBudget {
     Reservation(Reservation&& other) noexcept;
     Reservation& operator=(Reservation&& other) noexcept;
     ~Reservation();
+    int64_t bytes() const { return bytes_; }
 
    private:
     friend class MemoryBudget;

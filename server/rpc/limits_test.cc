@@ -137,7 +137,7 @@ double MillisAfterCancellingAll(TestServer* server, int calls, Start start) {
   const auto free = [server] { return server->calls().memory().free(); };
   const int64_t before = free();
   absl::Notification go;
-  server->calls().PushSimulation([&go](engine::Simulation*) { go.WaitForNotification(); });
+  server->calls().PushSimulation([&go](pipeline::WorkerPool::Arena&) { go.WaitForNotification(); });
   std::atomic<int> ended = 0, cancelled = 0;
   std::vector<std::unique_ptr<Call>> all;
   int64_t each = 0;

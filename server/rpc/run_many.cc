@@ -90,10 +90,10 @@ class RunManyCall final : public Reactor {
       return;
     }
     ready->reservation = *std::move(reservation);
-    calls_->PushSimulation([this, request, ready](engine::Simulation* arena) {
+    calls_->PushSimulation([this, request, ready](pipeline::WorkerPool::Arena& arena) {
       const absl::Status status = WithoutExceptions([&] {
         const LogScope scope(record_->log_fields());
-        return RunToResult(request->simulation(), cancel_, arena,
+        return RunToResult(request->simulation(), cancel_, arena.get(),
                            ready->response->mutable_result());
       });
       Perform(Keep(*request, status, ready.get()));

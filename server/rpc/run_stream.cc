@@ -20,6 +20,7 @@ namespace {
 
 using Response = mfn::v1::RunStreamResponse;
 using Reactor = grpc::ServerWriteReactor<Response>;
+using Arena = pipeline::WorkerPool::Arena;
 
 constexpr int64_t kSliceNanos = 200'000'000;
 
@@ -98,7 +99,7 @@ class RunStreamCall final : public Reactor {
 
   // After this the object may be gone.
   void PushSlice() {
-    calls_->PushSimulation([this](engine::Simulation*) { Slice(); });
+    calls_->PushSimulation([this](Arena& arena) { Slice(arena); });
   }
 
   void OnWriteDone(bool ok) override {
@@ -116,7 +117,9 @@ class RunStreamCall final : public Reactor {
   }
 
  private:
-  void Slice();
+  void Slice(Arena& arena);
+  void Take(Arena& arena);
+  void GiveBack(Arena& arena);
   absl::Status Compute();
   absl::Status Begin();
   absl::Status StepOn(int64_t slice_start);
@@ -138,7 +141,7 @@ class RunStreamCall final : public Reactor {
   }
 
   std::span<const double> field() const {
-    return plan_.job.compat ? std::span<const double>(compat_field_) : simulation_.field();
+    return simulation_ != nullptr ? simulation_->field() : final_field_;
   }
 
   CallRunner* const calls_;
@@ -152,9 +155,9 @@ class RunStreamCall final : public Reactor {
 
   bool begun_ = false;
   std::optional<pipeline::SimulationFigures::Run> figures_;
-  engine::Simulation simulation_;
-  std::optional<engine::FeatureAccumulator> features_;
-  std::vector<double> compat_field_;
+  Arena simulation_;                 // between the first slice and the last
+  std::vector<double> final_field_;  // after the last one, if it is to be written
+  engine::Counters counters_;        // of what was computed
   int64_t steps_done_ = 0;
   int64_t compute_nanos_ = 0;
 
@@ -167,10 +170,14 @@ class RunStreamCall final : public Reactor {
   uint64_t write_ = 0;  // its number in the watch
 };
 
-void RunStreamCall::Slice() {
+void RunStreamCall::Slice(Arena& arena) {
   const LogScope scope(record_->log_fields());
   const int64_t start = calls_->clock()->MonotonicNanos();
-  const absl::Status status = WithoutExceptions([this] { return Compute(); });
+  const absl::Status status = WithoutExceptions([this, &arena] {
+    if (!begun_ && !plan_.job.compat) Take(arena);
+    return Compute();
+  });
+  if (!status.ok() || result_) GiveBack(arena);
   compute_nanos_ += calls_->clock()->MonotonicNanos() - start;
   if (!status.ok()) {
     Finish(record_->End(status));
@@ -180,6 +187,21 @@ void RunStreamCall::Slice() {
     result_->mutable_timing()->set_simulate_ms(static_cast<double>(compute_nanos_) / 1e6);
   }
   Next();
+}
+
+// The memory that the worker has used before, unless that is more than the stream may hold while
+// its reader takes what time it likes.
+void RunStreamCall::Take(Arena& arena) {
+  simulation_ = std::make_unique<engine::Simulation>();
+  const auto held = static_cast<int64_t>(arena->MemoryBytes());
+  if (held <= reservation_.bytes()) simulation_.swap(arena);
+}
+
+// To whichever worker has computed the last slice.
+void RunStreamCall::GiveBack(Arena& arena) {
+  if (simulation_ == nullptr) return;
+  if (simulation_->MemoryBytes() > arena->MemoryBytes()) simulation_.swap(arena);
+  simulation_.reset();
 }
 
 absl::Status RunStreamCall::Compute() {
@@ -198,20 +220,20 @@ absl::Status RunStreamCall::Compute() {
 absl::Status RunStreamCall::Begin() {
   begun_ = true;
   figures_.emplace();
-  simulation_.SetCores(&pipeline::CoresOfProcess());
+  simulation_->SetCores(&pipeline::CoresOfProcess());
   const engine::RunOptions options = pipeline::OptionsOf(plan_.job);
-  const auto reset = options.initial ? simulation_.Reset(plan_.job.config, *options.initial)
-                                     : simulation_.Reset(plan_.job.config);
+  const auto reset = options.initial ? simulation_->Reset(plan_.job.config, *options.initial)
+                                     : simulation_->Reset(plan_.job.config);
   if (!reset.ok()) return pipeline::ToStatus(reset.error());
-  auto features =
-      engine::FeatureAccumulator::Create(plan_.job.config.grid_size, plan_.job.features);
-  if (!features.ok()) return pipeline::ToStatus(features.error());
-  features_ = *std::move(features);
-  if (!plan_.job.resume) return absl::OkStatus();
-  steps_done_ = simulation_.counters().steps_computed;
-  auto restored = features_->Restore(plan_.job.config.grid_size, plan_.job.features,
-                                     plan_.job.resume->features, simulation_.field());
-  return restored.ok() ? absl::OkStatus() : pipeline::ToStatus(restored.error());
+  counters_ = simulation_->counters();
+  steps_done_ = counters_.steps_computed;
+  const int64_t n = plan_.job.config.grid_size;
+  engine::FeatureAccumulator& features = simulation_->features();
+  const auto ready = plan_.job.resume
+                         ? features.Restore(n, plan_.job.features, plan_.job.resume->features,
+                                            simulation_->field())
+                         : features.Reset(n, plan_.job.features);
+  return ready.ok() ? absl::OkStatus() : pipeline::ToStatus(ready.error());
 }
 
 // To the next step after which something must be written, or to the end of the slice.
@@ -224,8 +246,9 @@ absl::Status RunStreamCall::StepOn(int64_t slice_start) {
   const auto stop = [&, first = true]() mutable {
     return cancel_.cancelled() || (!std::exchange(first, false) && SliceOver(slice_start));
   };
-  const auto run = simulation_.Run(target - steps_done_, {}, stop, &*features_);
-  steps_done_ = simulation_.counters().steps_computed;
+  const auto run = simulation_->Run(target - steps_done_, {}, stop, &simulation_->features());
+  counters_ = simulation_->counters();
+  steps_done_ = counters_.steps_computed;
   if (cancel_.cancelled()) return absl::CancelledError("the caller cancelled");
   if (run.ok() || run.error().kind == engine::ErrorKind::kCancelled) return absl::OkStatus();
   return pipeline::ToStatus(run.error());
@@ -252,7 +275,7 @@ absl::Status RunStreamCall::RunCompat() {
   mfn::v1::SimulationResult result;
   auto run = pipeline::RunJob(plan_.job, options, &result);
   if (!run.ok()) return run.status();
-  compat_field_ = std::move(run->field);
+  final_field_ = std::move(run->field);
   if (plan_.final_frame) StartFrame();
   steps_done_ = plan_.job.config.steps;
   result.set_request_id(plan_.request_id);
@@ -262,23 +285,24 @@ absl::Status RunStreamCall::RunCompat() {
 }
 
 absl::Status RunStreamCall::End() {
-  auto features = features_->Finish(simulation_.field(), [this] { return cancel_.cancelled(); });
+  const std::span<const double> field = simulation_->field();
+  auto features = simulation_->features().Finish(field, [this] { return cancel_.cancelled(); });
   if (!features.ok()) return pipeline::ToStatus(features.error());
   const engine::SimulationConfig& config = plan_.job.config;
   figures_->Done(config.grid_size * config.grid_size * pipeline::FurtherSteps(plan_.job));
   figures_.reset();
   engine::RunResult run;
-  run.grid_size = simulation_.grid_size();
-  run.seed = *simulation_.config().seed;
-  run.counters = simulation_.counters();
-  run.statistics =
-      engine::StatisticsOf(simulation_.field(), simulation_.activator(), simulation_.inhibitor());
+  run.grid_size = simulation_->grid_size();
+  run.seed = *simulation_->config().seed;
+  run.counters = simulation_->counters();
+  run.statistics = engine::StatisticsOf(field, simulation_->activator(), simulation_->inhibitor());
   run.features = *features;
   mfn::v1::SimulationResult result;
   pipeline::ToProto(plan_.job, run, &result);
   result.set_request_id(plan_.request_id);
   AddWarnings(*features, &result);
   if (plan_.snapshot) TakeSnapshot(&run, &result);
+  if (frame_left_ > 0) final_field_.assign(field.begin(), field.end());
   result_ = std::move(result);
   return absl::OkStatus();
 }
@@ -288,11 +312,11 @@ void RunStreamCall::TakeSnapshot(engine::RunResult* run, mfn::v1::SimulationResu
   const auto copy = [](std::span<const double> from) {
     return std::vector<double>(from.begin(), from.end());
   };
-  run->field = copy(simulation_.field());
-  run->activator = copy(simulation_.activator());
-  run->inhibitor = copy(simulation_.inhibitor());
-  run->generator = simulation_.generator();
-  run->feature_state = features_->State();
+  run->field = copy(simulation_->field());
+  run->activator = copy(simulation_->activator());
+  run->inhibitor = copy(simulation_->inhibitor());
+  run->generator = simulation_->generator();
+  run->feature_state = simulation_->features().State();
   pipeline::SnapshotToProto(plan_.job, *run, result);
   snapshot_ = result->snapshot().SerializeAsString();
   result->clear_snapshot();
@@ -352,20 +376,22 @@ void RunStreamCall::WriteSnapshotChunk() {
 
 void RunStreamCall::WriteProgress() {
   progress_due_ = false;
-  const engine::Counters& counters = simulation_.counters();
   mfn::v1::RunProgress* progress = response_.mutable_progress();
   progress->set_steps_computed(static_cast<uint32_t>(steps_done_));
   progress->set_steps(static_cast<uint32_t>(plan_.job.config.steps));
-  progress->set_growth_events(static_cast<uint32_t>(counters.growth_events));
-  progress->set_turing_activations(static_cast<uint64_t>(counters.turing_activations));
-  progress->set_clamping_events(static_cast<uint64_t>(counters.clamping_events));
+  progress->set_growth_events(static_cast<uint32_t>(counters_.growth_events));
+  progress->set_turing_activations(static_cast<uint64_t>(counters_.turing_activations));
+  progress->set_clamping_events(static_cast<uint64_t>(counters_.clamping_events));
   Write();
 }
 
-// The simulation's six arrays, those of the features, one chunk; a snapshot three times.
+// The simulation's six arrays, those of the features, the last frame, one chunk; a snapshot three
+// times; and what every simulation has, however small its grid.
 int64_t StreamMemory(const mfn::v1::RunStreamRequest& request, int64_t grid_size) {
+  constexpr int64_t kEvery = int64_t{192} << 10;
   const int64_t arrays = request.simulation().include_snapshot() ? 21 : 12;
-  return arrays * 8 * grid_size * grid_size + 2 * static_cast<int64_t>(request.ByteSizeLong()) +
+  return arrays * 8 * grid_size * grid_size + kEvery +
+         2 * static_cast<int64_t>(request.ByteSizeLong()) +
          2 * std::min(static_cast<int64_t>(kChunkBytes), 8 * grid_size * grid_size);
 }
 

@@ -6,6 +6,7 @@
 #include <set>
 #include <thread>
 
+#include "absl/synchronization/notification.h"
 #include "mfn/v1/simulation_service.grpc.pb.h"
 #include "server/rpc/run_stream.h"
 #include "server/rpc/test_server.h"
@@ -92,6 +93,87 @@ TEST(RunStream, LargeFramesComeInChunksThatTileThem) {
   }
   EXPECT_EQ(offset, 600 * 600 * 8);
   EXPECT_EQ(chunks, 3);
+}
+
+// What a server's one computing thread would simulate with next.
+struct ArenaSeen {
+  const engine::Simulation* arena = nullptr;
+  size_t bytes = 0;
+  bool operator==(const ArenaSeen&) const = default;
+};
+
+ArenaSeen LookAtArena(TestServer* server) {
+  ArenaSeen seen;
+  absl::Notification looked;
+  server->calls().PushSimulation([&](pipeline::WorkerPool::Arena& arena) {
+    seen = {arena.get(), arena->MemoryBytes()};
+    looked.Notify();
+  });
+  looked.WaitForNotification();
+  return seen;
+}
+
+CallRunner::Options OneComputingThread() {
+  CallRunner::Options options;
+  options.simulation_threads = 1;
+  return options;
+}
+
+TEST(RunStream, TakesTheMemoryOfItsThreadAlongAndLeavesItThere) {
+  TestServer server({}, Clock::Real(), OneComputingThread());
+  RunStreamRequest request;
+  request.mutable_simulation()->set_grid_size(96);
+  request.mutable_simulation()->set_steps(20);
+  request.mutable_simulation()->set_seed(1);
+  request.set_frame_interval(6);  // several slices, and a frame after the last
+  std::string result;
+  ArenaSeen first;
+  for (int k = 0; k < 4; ++k) {
+    grpc::Status status;
+    auto events = ReadAll(server, request, &status);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    std::string all;
+    for (RunStreamResponse& event : events) {
+      event.mutable_result()->clear_timing();
+      all += event.SerializeAsString();
+    }
+    if (k == 0) {
+      first = LookAtArena(&server);
+      result = all;
+    }
+    EXPECT_GE(first.bytes, 6u * 96 * 96 * 8);
+    EXPECT_TRUE(LookAtArena(&server) == first);
+    EXPECT_EQ(all, result);
+  }
+}
+
+// A small stream whose reader sleeps must not hold what its reservation does not have.
+TEST(RunStream, LeavesMoreMemoryThanItReservedToItsThread) {
+  TestServer server({}, Clock::Real(), OneComputingThread());
+  auto stub = SimulationService::NewStub(server.channel());
+  mfn::v1::SimulationRequest large;
+  large.set_grid_size(512);
+  large.set_steps(1);
+  SimulationResult result;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub->Run(&context, large, &result).ok());
+  const ArenaSeen before = LookAtArena(&server);
+  ASSERT_GE(before.bytes, 6u * 512 * 512 * 8);
+  for (const int side : {16, 512}) {
+    RunStreamRequest request;
+    request.mutable_simulation()->set_grid_size(side);
+    request.mutable_simulation()->set_steps(100000);
+    request.set_frame_interval(1);
+    grpc::ClientContext stream_context;
+    auto stream = stub->RunStream(&stream_context, request);
+    RunStreamResponse event;
+    ASSERT_TRUE(stream->Read(&event));
+    EXPECT_EQ(LookAtArena(&server) == before, side == 16);
+    stream_context.TryCancel();
+    while (stream->Read(&event)) {
+    }
+    EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  }
 }
 
 TEST(RunStream, CompatibilityModeEndsWithItsField) {
