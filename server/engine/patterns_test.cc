@@ -1,11 +1,13 @@
 // The patterns are those of the equations: order of convergence, growth and wavelength of small
-// disturbances, conservation, and what Gray-Scott's regimes are known for.
+// disturbances, conservation, and what Gray-Scott's regimes are known for. The table in README.md
+// has the figures that are printed here.
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <cstdio>
 #include <numbers>
 #include <numeric>
 #include <string>
@@ -23,6 +25,10 @@ namespace mfn::engine {
 namespace {
 
 constexpr double kTau = 2.0 * std::numbers::pi;
+
+void Print(const Kinetics& kinetics, const char* what, double value) {
+  std::printf("  %-17s %s %.4g\n", std::string(KineticsName(kinetics)).c_str(), what, value);
+}
 
 const Kinetics kTuring[] = {Schnakenberg{}, GiererMeinhardt{}, FitzHughNagumo{}, Brusselator{}};
 
@@ -92,6 +98,8 @@ TEST(PatternsTest, TheSchemeIsOfSecondOrderInSpace) {
     const double coarse = ErrorOfManufacturedSolution(kinetics, 12);
     const double middle = ErrorOfManufacturedSolution(kinetics, 24);
     const double fine = ErrorOfManufacturedSolution(kinetics, 48);
+    Print(kinetics, "error, by twice the spacing: times", coarse / middle);
+    Print(kinetics, "error, by twice the spacing: times", middle / fine);
     EXPECT_NEAR(coarse / middle, 4.0, 0.3);
     EXPECT_NEAR(middle / fine, 4.0, 0.1);
   }
@@ -134,6 +142,7 @@ TEST(PatternsTest, ASmallWaveGrowsAtTheRateOfTheDispersionRelation) {
     const double late = amplitude() - level;
     const double measured =
         std::log(late / early) / (static_cast<double>(steps) * config.time_step);
+    Print(kinetics, "growth rate: times that of the relation", measured / rate);
     EXPECT_NEAR(measured / rate, 1.0, 0.02);
   }
 }
@@ -187,6 +196,8 @@ TEST(PatternsTest, TheWavelengthOfNoiseIsThatOfTheFastestWave) {
     const int64_t steps = std::llround(14.0 / fastest.rate / config.time_step);
     ASSERT_TRUE((*simulation)->Run(steps).ok());
     const double measured = MeanWavenumber((*simulation)->activator(), n);
+    Print(kinetics, "wavenumber of the fastest: times that of noise",
+          std::sqrt(fastest.q) / measured);
     EXPECT_NEAR(std::sqrt(fastest.q) / measured, 1.0, 0.05);
   }
 }
@@ -216,6 +227,7 @@ TEST(PatternsTest, PureDiffusionKeepsTheMass) {
       if (boundary == Boundary::kDirichlet) {
         EXPECT_GT(change, 0.01);  // through the border
       } else {
+        Print(config.kinetics, "diffusion alone, mass changes by", change);
         EXPECT_LT(change, 1e-14);
       }
     }
@@ -258,6 +270,7 @@ TEST(GrayScottTest, MitosisDividesSpotsUntilTheyFillTheGrid) {
   for (int64_t steps : {500, 1500, 3000}) {
     ASSERT_TRUE(simulation->Run(steps).ok());
     const Shapes spots = ShapesOf(*simulation, 0.2, true);
+    Print(GrayScott{}, "mitosis, spots:", static_cast<double>(spots.count));
     EXPECT_GE(spots.count, 2 * last) << steps;
     last = spots.count;
     if (steps == 3000) {
@@ -271,6 +284,7 @@ TEST(GrayScottTest, KappaIsALabyrinthOfLongStripes) {
   auto simulation = GrayScottAt(0.050, 0.063, 96);
   ASSERT_TRUE(simulation->Run(8000).ok());
   const Shapes stripes = ShapesOf(*simulation, 0.2, true);
+  Print(GrayScott{}, "kappa, stripes:", static_cast<double>(stripes.count));
   EXPECT_GT(stripes.largest, 0.2);  // cut at the border, where clusters do not wrap
   EXPECT_LT(stripes.count, 12u);
   EXPECT_GT(stripes.active, 0.2);
@@ -282,6 +296,7 @@ TEST(GrayScottTest, DeltaIsASeaWithHoles) {
   ASSERT_TRUE(simulation->Run(6000).ok());
   const Shapes sea = ShapesOf(*simulation, 0.15, true);
   const Shapes holes = ShapesOf(*simulation, 0.15, false);
+  Print(GrayScott{}, "delta, holes:", static_cast<double>(holes.count));
   EXPECT_GT(sea.largest, 0.99);
   EXPECT_GT(holes.count, 25u);
   EXPECT_LT(holes.largest, 0.2);
