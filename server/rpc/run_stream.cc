@@ -118,10 +118,10 @@ class RunStreamCall final : public Reactor {
 
  private:
   void Slice(Arena& arena);
-  void Take(Arena& arena);
   void GiveBack(Arena& arena);
-  absl::Status Compute();
-  absl::Status Begin();
+  absl::Status Compute(Arena& arena);
+  absl::Status Begin(Arena& arena);
+  absl::Status Start();
   absl::Status StepOn(int64_t slice_start);
   absl::Status RunCompat();
   absl::Status End();
@@ -173,10 +173,7 @@ class RunStreamCall final : public Reactor {
 void RunStreamCall::Slice(Arena& arena) {
   const LogScope scope(record_->log_fields());
   const int64_t start = calls_->clock()->MonotonicNanos();
-  const absl::Status status = WithoutExceptions([this, &arena] {
-    if (!begun_ && !plan_.job.compat) Take(arena);
-    return Compute();
-  });
+  const absl::Status status = WithoutExceptions([this, &arena] { return Compute(arena); });
   if (!status.ok() || result_) GiveBack(arena);
   compute_nanos_ += calls_->clock()->MonotonicNanos() - start;
   if (!status.ok()) {
@@ -189,14 +186,6 @@ void RunStreamCall::Slice(Arena& arena) {
   Next();
 }
 
-// The memory that the worker has used before, unless that is more than the stream may hold while
-// its reader takes what time it likes.
-void RunStreamCall::Take(Arena& arena) {
-  simulation_ = std::make_unique<engine::Simulation>();
-  const auto held = static_cast<int64_t>(arena->MemoryBytes());
-  if (held <= reservation_.bytes()) simulation_.swap(arena);
-}
-
 // To whichever worker has computed the last slice.
 void RunStreamCall::GiveBack(Arena& arena) {
   if (simulation_ == nullptr) return;
@@ -204,11 +193,11 @@ void RunStreamCall::GiveBack(Arena& arena) {
   simulation_.reset();
 }
 
-absl::Status RunStreamCall::Compute() {
+absl::Status RunStreamCall::Compute(Arena& arena) {
   if (cancel_.cancelled()) return absl::CancelledError("the caller cancelled");
   if (plan_.job.compat) return RunCompat();
   if (!begun_) {
-    if (absl::Status s = Begin(); !s.ok()) return s;
+    if (absl::Status s = Begin(arena); !s.ok()) return s;
   }
   const int64_t start = calls_->clock()->MonotonicNanos();
   do {
@@ -217,9 +206,25 @@ absl::Status RunStreamCall::Compute() {
   return steps_done_ == plan_.job.config.steps ? End() : absl::OkStatus();
 }
 
-absl::Status RunStreamCall::Begin() {
+// With the memory that the worker has used before, unless that is more than the stream may hold
+// while its reader takes what time it likes.
+absl::Status RunStreamCall::Begin(Arena& arena) {
   begun_ = true;
   figures_.emplace();
+  const auto fits = [this](const Arena& a) {
+    return static_cast<int64_t>(a->MemoryBytes()) <= reservation_.bytes();
+  };
+  simulation_ = std::make_unique<engine::Simulation>();
+  if (!fits(arena)) return Start();
+  simulation_.swap(arena);
+  absl::Status started = Start();
+  if (!started.ok() || fits(simulation_)) return started;
+  // What it has for the other precision is too much beside what it has now.
+  simulation_ = std::make_unique<engine::Simulation>();
+  return Start();
+}
+
+absl::Status RunStreamCall::Start() {
   simulation_->SetCores(&pipeline::CoresOfProcess());
   const engine::RunOptions options = pipeline::OptionsOf(plan_.job);
   const auto reset = options.initial ? simulation_->Reset(plan_.job.config, *options.initial)

@@ -176,6 +176,25 @@ TEST(RunStream, LeavesMoreMemoryThanItReservedToItsThread) {
   }
 }
 
+TEST(RunStream, HoldsNoMemoryOfAnotherPrecisionBeyondItsReservation) {
+  TestServer server({}, Clock::Real(), OneComputingThread());
+  auto stub = SimulationService::NewStub(server.channel());
+  mfn::v1::SimulationRequest exact;
+  exact.set_grid_size(500);
+  exact.set_steps(1);
+  SimulationResult result;
+  grpc::ClientContext context;
+  ASSERT_TRUE(stub->Run(&context, exact, &result).ok());
+  RunStreamRequest request;
+  request.mutable_simulation()->set_grid_size(512);
+  request.mutable_simulation()->set_steps(1);
+  request.mutable_simulation()->set_precision(mfn::v1::PRECISION_FAST);
+  grpc::Status status;
+  ReadAll(server, request, &status);
+  ASSERT_TRUE(status.ok()) << status.error_message();
+  EXPECT_LT(LookAtArena(&server).bytes, 10u * 512 * 512 * 8);
+}
+
 TEST(RunStream, CompatibilityModeEndsWithItsField) {
   TestServer server;
   RunStreamRequest request;
