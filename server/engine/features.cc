@@ -10,6 +10,7 @@
 
 #include "server/engine/boxcount.h"
 #include "server/engine/clusters.h"
+#include "server/engine/lanes_simd.h"
 #include "server/engine/sum.h"
 
 namespace mfn::engine {
@@ -124,6 +125,7 @@ Expected<void> FeatureAccumulator::Reset(int64_t grid_size, const FeatureConfig&
   // What is pending is less than a chunk; with room for another, it rarely has to be moved.
   changes_.resize(cells_ + 2 * kSumChunk);
   leaf_sums_.resize(changes_.size() / kSumLeaf + 1);
+  leaf_energies_.resize(cells_ / kSumLeaf);
   frames_ = stable_run_ = 0;
   at_ = pending_ = frame_at_ = 0;
   stable_at_.reset();
@@ -145,23 +147,27 @@ Expected<void> FeatureAccumulator::AddFrame(std::span<const double> frame_v) {
 
 template <typename T>
 void FeatureAccumulator::Advance(const T* before, const T* frame_v, size_t ready,
-                                 const Cell* changed) {
+                                 const Cell* changed, size_t lanes) {
   if (at_ == 0) BeginFrame();
-  const Pair<T> pair = {before, frame_v, frames_ > 0 ? changed : nullptr};
-  const size_t end = ready / kSumLeaf * kSumLeaf;
+  const Pair<T> pair = {before, frame_v, frames_ > 0 ? changed : nullptr, lanes};
+  const size_t end = ready / pair.Unit() * pair.Unit();
   if (pair.changed != nullptr && pair.changed->index >= at_ && pair.changed->index < end) {
-    AddBlocks(pair, pair.changed->index / kSumLeaf * kSumLeaf);
-    AddBlockWithChangedCell(pair);
+    AddLeaves(pair, pair.changed->index / pair.Unit() * pair.Unit());
+    AddLeavesWithChangedCell(pair);
   }
-  AddBlocks(pair, end);
+  AddLeaves(pair, end);
   if (ready == cells_) EndFrame(pair);
 }
 
-template void FeatureAccumulator::Advance(const double*, const double*, size_t, const Cell*);
-template void FeatureAccumulator::Advance(const float*, const float*, size_t, const Cell*);
+template void FeatureAccumulator::Advance(const double*, const double*, size_t, const Cell*,
+                                          size_t);
+template void FeatureAccumulator::Advance(const float*, const float*, size_t, const Cell*, size_t);
 
 void FeatureAccumulator::BeginFrame() {
   sums_ = {};
+  // A NaN would be compared with every change, and is kept anyway.
+  sums_.largest = std::isnan(change_max_) ? std::numeric_limits<double>::infinity() : change_max_;
+  tail_energy_ = 0.0;
   if (pending_ == frame_at_) pending_ = frame_at_ = 0;
   if (frame_at_ + cells_ <= changes_.size()) return;
   const size_t rest = frame_at_ - pending_;
@@ -176,45 +182,57 @@ void FeatureAccumulator::BeginFrame() {
 }
 
 template <typename T>
-void FeatureAccumulator::AddBlocks(const Pair<T>& pair, size_t end) {
-  if (end <= at_) return;
-  const size_t place = frame_at_ + at_;
-  AddFrameBlocks(frames_ > 0 ? pair.before + at_ : nullptr, pair.after + at_,
-                 (end - at_) / kSumLeaf, keeps_changes_ ? changes_.data() + place : nullptr,
-                 leaf_sums_.data() + place / kSumLeaf, &sums_);
-  at_ = end;
+void FeatureAccumulator::AddLeaves(const Pair<T>& pair, size_t end) {
+  if (end > at_) AddUnits(pair, pair.before + at_, (end - at_) / pair.Unit());
 }
 
 template <typename T>
-void FeatureAccumulator::AddBlockWithChangedCell(const Pair<T>& pair) {
-  alignas(kCacheLine) T before[kSumLeaf];
-  std::copy_n(pair.before + at_, kSumLeaf, before);
+void FeatureAccumulator::AddLeavesWithChangedCell(const Pair<T>& pair) {
+  alignas(kCacheLine) T before[kSumLeaf * kMaxLanes];
+  std::copy_n(pair.before + at_, pair.Unit(), before);
   before[pair.changed->index - at_] = static_cast<T>(pair.changed->volt);
+  AddUnits(pair, before, 1);
+}
+
+// The next so many leaves of each lane; `before` is where the last frame has them.
+template <typename T>
+void FeatureAccumulator::AddUnits(const Pair<T>& pair, const T* before, size_t count) {
+  if (frames_ == 0) before = nullptr;
+  const T* after = pair.after + at_;
   const size_t place = frame_at_ + at_;
-  AddFrameBlocks(before, pair.after + at_, 1, keeps_changes_ ? changes_.data() + place : nullptr,
-                 leaf_sums_.data() + place / kSumLeaf, &sums_);
-  at_ += kSumLeaf;
+  if (pair.lanes == 1) {
+    const LeafSums to = {leaf_energies_.data() + at_ / kSumLeaf,
+                         leaf_sums_.data() + place / kSumLeaf};
+    AddFrameLeaves(before, after, count, keeps_changes_ ? changes_.data() + place : nullptr, to,
+                   &sums_);
+  } else {
+    const size_t first = at_ / pair.Unit();
+    const LeafSums to = {leaf_energies_.data() + first,
+                         leaf_sums_.data() + frame_at_ / kSumLeaf + first};
+    AddFrameByLanes(before, after, pair.lanes, count, cells_ / pair.Unit(), to, &sums_);
+  }
+  at_ += count * pair.Unit();
 }
 
 template <typename T>
 void FeatureAccumulator::EndFrame(const Pair<T>& pair) {
-  const size_t block_cells = at_;
+  const size_t leaf_cells = at_;
   AddTail(pair);
-  AddEnergy();
+  AddEnergy(leaf_cells);
   if (frames_ > 0) {
-    if (!stable_at_) ScanStability(pair, block_cells);
+    if (!stable_at_) ScanStability(pair, leaf_cells);
     AddChanges(pair);
   }
   at_ = 0;
   ++frames_;
 }
 
-// The cells after the last whole block.
+// The cells after the last whole leaf.
 template <typename T>
 void FeatureAccumulator::AddTail(const Pair<T>& pair) {
   for (; at_ < cells_; ++at_) {
     const double h = pair.After(at_) * kMvPerV;
-    sums_.energy[at_ % 8] += h * h;
+    tail_energy_ += h * h;
     if (frames_ == 0) continue;
     const double change = std::fabs(h - pair.Before(at_) * kMvPerV);
     changes_[frame_at_ + at_] = change;
@@ -226,19 +244,25 @@ void FeatureAccumulator::AddTail(const Pair<T>& pair) {
 template <typename T>
 std::span<const double> FeatureAccumulator::ChangesOf(const Pair<T>& pair) {
   if (keeps_changes_) return {changes_.data() + frame_at_, cells_};
-  for (size_t k = 0; k < cells_; ++k) {
-    changes_[k] = std::fabs(double{pair.after[k]} * kMvPerV - double{pair.before[k]} * kMvPerV);
+  const size_t part = cells_ / pair.lanes;
+  for (size_t lane = 0; lane < pair.lanes; ++lane) {
+    double* const changes = changes_.data() + lane * part;
+    for (size_t k = 0; k < part; ++k) {
+      const size_t at = k * pair.lanes + lane;
+      changes[k] = std::fabs(double{pair.after[at]} * kMvPerV - double{pair.before[at]} * kMvPerV);
+    }
   }
   if (pair.changed != nullptr) {
-    const size_t k = pair.changed->index;
-    changes_[k] = std::fabs(pair.After(k) * kMvPerV - pair.changed->volt * kMvPerV);
+    const size_t at = pair.changed->index;
+    changes_[at % pair.lanes * part + at / pair.lanes] =
+        std::fabs(pair.After(at) * kMvPerV - pair.changed->volt * kMvPerV);
   }
   return {changes_.data(), cells_};
 }
 
 template <typename T>
 void FeatureAccumulator::AddChanges(const Pair<T>& pair) {
-  change_max_ = MaxOrNan(change_max_, *std::max_element(sums_.largest, sums_.largest + 8));
+  change_max_ = MaxOrNan(change_max_, sums_.largest);
   const double total = std::accumulate(sums_.group_sum, sums_.group_sum + 8, 0.0);
   if (!std::isfinite(total)) {
     for (double change : ChangesOf(pair)) change_max_ = MaxOrNan(change_max_, change);
@@ -260,11 +284,11 @@ void FeatureAccumulator::SumFullChunks() {
 
 // Whether the deviation of the change must exceed the threshold, from the deviation of groups of 16
 // cells: cells differ at least as much as their groups do. The margins cover all rounding.
-bool FeatureAccumulator::CertainlyUnstable(size_t block_cells) const {
-  if (block_cells == 0) return false;
+bool FeatureAccumulator::CertainlyUnstable(size_t leaf_cells) const {
+  if (leaf_cells == 0) return false;
   const double total = std::accumulate(sums_.group_sum, sums_.group_sum + 8, 0.0);
   const double squares = std::accumulate(sums_.group_square, sums_.group_square + 8, 0.0) / 16.0;
-  const double between = squares - total * total / static_cast<double>(block_cells);
+  const double between = squares - total * total / static_cast<double>(leaf_cells);
   const double threshold = config_.stability_threshold_mv;
   return between * (1.0 - 1e-6) - squares * 1e-9 >
          threshold * threshold * static_cast<double>(cells_);
@@ -272,8 +296,8 @@ bool FeatureAccumulator::CertainlyUnstable(size_t block_cells) const {
 
 // Section 5.3: the spatial deviation of the change must stay small for a whole window.
 template <typename T>
-void FeatureAccumulator::ScanStability(const Pair<T>& pair, size_t block_cells) {
-  if (CertainlyUnstable(block_cells) || !(Std(ChangesOf(pair)) < config_.stability_threshold_mv)) {
+void FeatureAccumulator::ScanStability(const Pair<T>& pair, size_t leaf_cells) {
+  if (CertainlyUnstable(leaf_cells) || !(Std(ChangesOf(pair)) < config_.stability_threshold_mv)) {
     stable_run_ = 0;
     return;
   }
@@ -283,9 +307,8 @@ void FeatureAccumulator::ScanStability(const Pair<T>& pair, size_t block_cells) 
 }
 
 // Running covariance of (t, E): no energy needs to be kept.
-void FeatureAccumulator::AddEnergy() {
-  const double* e = sums_.energy;
-  const double energy = ((e[0] + e[1]) + (e[2] + e[3])) + ((e[4] + e[5]) + (e[6] + e[7]));
+void FeatureAccumulator::AddEnergy(size_t leaf_cells) {
+  const double energy = SumVectors(leaf_energies_.data(), leaf_cells / kSumLeaf) + tail_energy_;
   const double n = static_cast<double>(frames_);
   const double t_from_mean = n - (n - 1.0) / 2.0;  // t = n against the mean of 0..n-1
   energy_mean_ += (energy - energy_mean_) / (n + 1.0);

@@ -124,13 +124,15 @@ class FeatureAccumulator {
   // `ready` never falls. The frame ends with the call in which it reaches N * N. `before` is the
   // last frame added, which must still be there, but for one cell that was changed since:
   // `changed`, unless null, has what it was. Not to be mixed with AddFrame. T is double or float;
-  // floats count as the doubles of the same values.
+  // floats count as the doubles of the same values. With `lanes` above 1 both frames lie by so many
+  // (lanes_simd.h), N is a multiple of 64, and `ready` one of 128 * lanes.
   struct Cell {
-    size_t index;
+    size_t index;  // in the order in which the frames lie
     double volt;
   };
   template <typename T>
-  void Advance(const T* before, const T* frame_v, size_t ready, const Cell* changed);
+  void Advance(const T* before, const T* frame_v, size_t ready, const Cell* changed,
+               size_t lanes = 1);
 
   // The features of all frames so far; static ones are those of the last frame, which is given
   // again. kInvalidArgument if there was no frame. More frames may follow, also after kCancelled.
@@ -159,6 +161,10 @@ class FeatureAccumulator {
     const T* before;
     const T* after;
     const Cell* changed;
+    size_t lanes;  // by which both lie; 1: by columns
+
+    // Values that are taken in at once: a leaf in each lane.
+    size_t Unit() const { return kSumLeaf * lanes; }
 
     double Before(size_t k) const {
       return changed != nullptr && changed->index == k ? changed->volt : double{before[k]};
@@ -168,9 +174,9 @@ class FeatureAccumulator {
 
   void BeginFrame();
   template <typename T>
-  void AddBlocks(const Pair<T>& pair, size_t end);
+  void AddLeaves(const Pair<T>& pair, size_t end);
   template <typename T>
-  void AddBlockWithChangedCell(const Pair<T>& pair);
+  void AddLeavesWithChangedCell(const Pair<T>& pair);
   template <typename T>
   void EndFrame(const Pair<T>& pair);
   template <typename T>
@@ -180,10 +186,12 @@ class FeatureAccumulator {
   void SumFullChunks();
   template <typename T>
   std::span<const double> ChangesOf(const Pair<T>& pair);
-  bool CertainlyUnstable(size_t block_cells) const;
+  bool CertainlyUnstable(size_t leaf_cells) const;
   template <typename T>
-  void ScanStability(const Pair<T>& pair, size_t block_cells);
-  void AddEnergy();
+  void ScanStability(const Pair<T>& pair, size_t leaf_cells);
+  void AddEnergy(size_t leaf_cells);
+  template <typename T>
+  void AddUnits(const Pair<T>& pair, const T* before, size_t count);
 
   FeatureConfig config_;
   int64_t grid_size_ = 0;
@@ -198,10 +206,12 @@ class FeatureAccumulator {
   AlignedVector<double>
       changes_;  // what no chunk of the sum has taken yet, then the current frame's
   std::vector<double> leaf_sums_;
-  size_t pending_ = 0;       // where in changes_ the next chunk of the sum begins
-  size_t frame_at_ = 0;      // where in changes_ the current frame begins
-  FrameSums sums_;           // of the current frame
-  double change_sum_ = 0.0;  // full chunks, which run across frame borders
+  std::vector<double> leaf_energies_;  // of the current frame, mV^2
+  double tail_energy_ = 0.0;           // of the cells after its last whole leaf
+  size_t pending_ = 0;                 // where in changes_ the next chunk of the sum begins
+  size_t frame_at_ = 0;                // where in changes_ the current frame begins
+  FrameSums sums_;                     // of the current frame
+  double change_sum_ = 0.0;            // full chunks, which run across frame borders
   double change_max_ = 0.0;
   int64_t stable_run_ = 0;
   std::optional<int64_t> stable_at_;

@@ -35,17 +35,28 @@ struct Neighbours {
   ptrdiff_t before;
   ptrdiff_t after;
   hn::Vec<D> keep;  // all bits, or none if what lies beyond is zero
+  // By bands: every lane from the one before or after it, the first and the last beside each other.
+  hn::Vec<hn::RebindToSigned<D>> from_before, from_after;
 
-  Neighbours(D d, const RowBlock<T>& block) : keep(hn::Zero(d)) {
+  Neighbours(D d, const RowBlock<T>& block) {
     const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
     const ptrdiff_t width = static_cast<ptrdiff_t>(block.width);
-    step = block.by_lanes ? lanes : 1;
-    left = block.by_lanes ? width - lanes - 1 : -1;
+    const bool wrap = block.ends == RowEnds::kWrap;
+    step = block.order == CellOrder::kColumns ? 1 : lanes;
+    if (block.order == CellOrder::kBands) {
+      left = before = width - lanes;
+    } else {
+      left = block.order == CellOrder::kLanes ? width - lanes - 1 : -1;
+      before = wrap ? width - 1 : block.ends == RowEnds::kMemory ? -1 : 0;
+    }
     right = -left;
-    before = block.ends == RowEnds::kWrap ? width - 1 : block.ends == RowEnds::kMemory ? -1 : 0;
     after = lanes - 1 - before;
-    const hn::RebindToSigned<D> bits;
-    if (block.ends != RowEnds::kZero) keep = hn::BitCast(d, hn::Set(bits, -1));
+    const hn::RebindToSigned<D> whole;
+    using Whole = hn::TFromD<decltype(whole)>;
+    const auto last = hn::Set(whole, static_cast<Whole>(lanes - 1));
+    keep = hn::BitCast(d, hn::Set(whole, block.ends == RowEnds::kZero ? Whole{0} : Whole{-1}));
+    from_before = hn::And(hn::Iota(whole, static_cast<Whole>(lanes - 1)), last);
+    from_after = hn::And(hn::Iota(whole, Whole{1}), last);
   }
 };
 
@@ -56,14 +67,36 @@ struct Patch {
   hn::Vec<D> laplacian[kRows];
 };
 
+// One vector's place in some rows of the field, old and new.
+template <typename T, size_t kRows>
+struct Cursor {
+  const T* from[kRows + 2];
+  T* to[kRows];
+
+  HWY_INLINE void Advance(ptrdiff_t cells) {
+    for (const T*& row : from) row += cells;
+    for (T*& row : to) row += cells;
+  }
+};
+
+// By bands, whether the row above or below is that of the band beside: its vectors are turned by a
+// lane.
+enum class Turn { kNone, kAbove, kBelow };
+
 // Section 3.4. Up and down commute; left and right do not, and the Dirichlet branch of the
 // reference adds right first: `side` is where the first of the two is. 4 * c is exact, so the fused
 // form rounds as the separate one does.
-template <bool kFirst, bool kLast, size_t kRows, class D, typename T = hn::TFromD<D>>
+template <bool kFirst, bool kLast, Turn kTurn, size_t kRows, class D, typename T = hn::TFromD<D>>
 HWY_INLINE void Load(D d, const T* const* rows, ptrdiff_t array, const Neighbours<D>& beside,
                      ptrdiff_t side, Patch<D, kRows>* patch) {
-  const auto up = hn::LoadU(d, rows[0] + array);
-  const auto down = hn::LoadU(d, rows[kRows + 1] + array);
+  auto up = hn::LoadU(d, rows[0] + array);
+  auto down = hn::LoadU(d, rows[kRows + 1] + array);
+  if constexpr (kTurn == Turn::kAbove) {
+    up = hn::TableLookupLanes(up, hn::IndicesFromVec(d, beside.from_before));
+  }
+  if constexpr (kTurn == Turn::kBelow) {
+    down = hn::TableLookupLanes(down, hn::IndicesFromVec(d, beside.from_after));
+  }
   for (size_t r = 0; r < kRows; ++r) patch->mid[r] = hn::LoadU(d, rows[r + 1] + array);
   for (size_t r = 0; r < kRows; ++r) {
     const auto above = r == 0 ? up : patch->mid[r - 1];
@@ -170,25 +203,14 @@ Work<D, Kinetics> MakeWork(D d, const KernelParams& p, const RowBlock<hn::TFromD
           typename Kinetics::template Rates<D>(d, p)};
 }
 
-// One vector's place in some rows of the field, old and new.
-template <typename T, size_t kRows>
-struct Cursor {
-  const T* from[kRows + 2];
-  T* to[kRows];
-
-  HWY_INLINE void Advance(ptrdiff_t cells) {
-    for (const T*& row : from) row += cells;
-    for (T*& row : to) row += cells;
-  }
-};
-
 // New values of one vector in kRows rows.
-template <class Kinetics, bool kWatch, bool kFirst, bool kLast, size_t kRows, class D, typename T>
+template <class Kinetics, bool kWatch, bool kFirst, bool kLast, Turn kTurn, size_t kRows, class D,
+          typename T>
 HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRows>& at,
                            Seen<D>* seen) {
   const auto& b = w.block;
   Patch<D, kRows> field;
-  Load<kFirst, kLast>(d, at.from, 0, w.beside, w.side, &field);
+  Load<kFirst, kLast, kTurn>(d, at.from, 0, w.beside, w.side, &field);
   for (size_t r = 0; r < kRows; ++r) {
     const auto v = hn::Add(field.mid[r], hn::Mul(w.alpha, field.laplacian[r]));
     if constexpr (kWatch) {
@@ -199,8 +221,8 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRow
   }
   if constexpr (Kinetics::kChemistry) {
     Patch<D, kRows> activator, inhibitor;
-    Load<kFirst, kLast>(d, at.from, b.activator, w.beside, w.side, &activator);
-    Load<kFirst, kLast>(d, at.from, b.inhibitor, w.beside, w.side, &inhibitor);
+    Load<kFirst, kLast, kTurn>(d, at.from, b.activator, w.beside, w.side, &activator);
+    Load<kFirst, kLast, kTurn>(d, at.from, b.inhibitor, w.beside, w.side, &inhibitor);
     for (size_t r = 0; r < kRows; ++r) {
       const auto old_a = activator.mid[r];
       const auto old_i = inhibitor.mid[r];
@@ -225,24 +247,24 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRow
 
 // The last vector ends with the row and may overlap the one before it, which does no harm: it
 // writes the same values once more.
-template <class Kinetics, bool kWatch, size_t kRows, class D>
+template <class Kinetics, bool kWatch, Turn kTurn, size_t kRows, class D>
 HWY_INLINE void StepSomeRows(D d, const Work<D, Kinetics>& w, size_t row, Seen<D>* seen) {
   const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
   const ptrdiff_t width = static_cast<ptrdiff_t>(w.block.width);
   Cursor<hn::TFromD<D>, kRows> at;
   for (size_t r = 0; r < kRows + 2; ++r) at.from[r] = w.block.field[row + r];
   for (size_t r = 0; r < kRows; ++r) at.to[r] = w.block.next_field[row + r];
-  if (width == lanes) return StepVector<Kinetics, kWatch, true, true, kRows>(d, w, at, seen);
-  StepVector<Kinetics, kWatch, true, false, kRows>(d, w, at, seen);
+  if (width == lanes) return StepVector<Kinetics, kWatch, true, true, kTurn, kRows>(d, w, at, seen);
+  StepVector<Kinetics, kWatch, true, false, kTurn, kRows>(d, w, at, seen);
   Seen<D> inner = *seen;  // in registers
   ptrdiff_t j = lanes;
   for (; j + lanes < width; j += lanes) {
     at.Advance(lanes);
-    StepVector<Kinetics, kWatch, false, false, kRows>(d, w, at, &inner);
+    StepVector<Kinetics, kWatch, false, false, kTurn, kRows>(d, w, at, &inner);
   }
   *seen = inner;
   at.Advance(width - j);
-  StepVector<Kinetics, kWatch, false, true, kRows>(d, w, at, seen);
+  StepVector<Kinetics, kWatch, false, true, kTurn, kRows>(d, w, at, seen);
 }
 
 template <class Kinetics, bool kWatch, class D>
@@ -250,8 +272,21 @@ bool StepBlock(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block,
   const Work<D, Kinetics> work = MakeWork<Kinetics>(d, p, block);
   Seen<D> seen = NothingSeen(d);
   size_t row = 0;
-  for (; row + 2 <= block.rows; row += 2) StepSomeRows<Kinetics, kWatch, 2>(d, work, row, &seen);
-  if (row < block.rows) StepSomeRows<Kinetics, kWatch, 1>(d, work, row, &seen);
+  size_t end = block.rows;
+  if constexpr (Kinetics::kBands) {
+    if (block.order == CellOrder::kBands && block.first) {
+      StepSomeRows<Kinetics, kWatch, Turn::kAbove, 2>(d, work, 0, &seen);
+      row = 2;
+    }
+    if (block.order == CellOrder::kBands && block.last) {
+      end -= 2;
+      StepSomeRows<Kinetics, kWatch, Turn::kBelow, 2>(d, work, end, &seen);
+    }
+  }
+  for (; row + 2 <= end; row += 2) {
+    StepSomeRows<Kinetics, kWatch, Turn::kNone, 2>(d, work, row, &seen);
+  }
+  if (row < end) StepSomeRows<Kinetics, kWatch, Turn::kNone, 1>(d, work, row, &seen);
   if constexpr (kWatch) Widen<Kinetics>(d, seen, reach);
   return AllInside<Kinetics, kWatch>(d, p, seen);
 }
@@ -295,128 +330,11 @@ bool StepBlockAny(const KernelParams& p, const RowBlock<T>& block, Reach* reach)
   return StepBlockOf(widest, p, block, reach);
 }
 
-// NaN stays NaN, and -0.0 becomes a limit of 0.0: hence the comparisons with equality.
-template <class D, class V = hn::Vec<D>, typename T = hn::TFromD<D>>
-HWY_INLINE V ClampTo(D d, V x, double lo, double hi) {
-  const V low = hn::Set(d, static_cast<T>(lo));
-  const V high = hn::Set(d, static_cast<T>(hi));
-  const V y = hn::IfThenElse(hn::Le(x, low), low, x);
-  return hn::IfThenElse(hn::Ge(y, high), high, y);
-}
-
-template <class D>
-HWY_INLINE int64_t CountNan(D d, hn::Vec<D> x) {
-  return static_cast<int64_t>(hn::CountTrue(d, hn::Not(hn::Eq(x, x))));
-}
-
-template <class D>
-HWY_INLINE int64_t CountNotFinite(D d, hn::Vec<D> x) {
-  return CountNan(d, hn::Sub(x, x));
-}
-
-// A NaN differs from itself, so it counts as clamped, as in the reference.
-template <class D>
-HWY_INLINE hn::Vec<D> ClampField(D d, hn::Vec<D> v, StepCounts* counts) {
-  const auto w = ClampTo(d, v, kFieldMinV, kFieldMaxV);
-  counts->clamping_events += static_cast<int64_t>(hn::CountTrue(d, hn::Not(hn::Eq(w, v))));
-  counts->field_bad += CountNan(d, w);
-  return w;
-}
-
-template <bool kClamped, class D, typename T = hn::TFromD<D>>
-HWY_INLINE void SettleVector(D d, const KernelParams& p, T* field, T* activator, T* inhibitor,
-                             StepCounts* counts) {
-  auto v = hn::LoadU(d, field);
-  if (p.turing_enabled) {
-    const auto a = hn::LoadU(d, activator);
-    const auto i = hn::LoadU(d, inhibitor);
-    const auto fires = hn::Gt(a, hn::Set(d, static_cast<T>(p.turing_threshold)));
-    v = hn::IfThenElse(fires, hn::Add(v, hn::Set(d, static_cast<T>(kTuringIncrementV))), v);
-    counts->turing_activations += static_cast<int64_t>(hn::CountTrue(d, fires));
-    if constexpr (kClamped) {
-      counts->activator_bad += CountNan(d, a);
-      counts->inhibitor_bad += CountNan(d, i);
-      hn::StoreU(ClampTo(d, a, 0.0, kChemicalMax), d, activator);
-      hn::StoreU(ClampTo(d, i, 0.0, kChemicalMax), d, inhibitor);
-    } else {
-      counts->activator_bad += CountNotFinite(d, a);
-      counts->inhibitor_bad += CountNotFinite(d, i);
-    }
-  }
-  if (!p.quantum_jitter) v = ClampField(d, v, counts);
-  hn::StoreU(v, d, field);
-}
-
-template <bool kClamped, typename T>
-void SettleCells(const KernelParams& p, size_t width, T* field, T* activator, T* inhibitor,
-                 StepCounts* counts) {
-  const hn::ScalableTag<T> widest;
-  StepCounts local = *counts;
-  size_t j = 0;
-  for (; j + hn::Lanes(widest) <= width; j += hn::Lanes(widest)) {
-    SettleVector<kClamped>(widest, p, field + j, activator + j, inhibitor + j, &local);
-  }
-  for (; j < width; ++j) {
-    SettleVector<kClamped>(hn::CappedTag<T, 1>(), p, field + j, activator + j, inhibitor + j,
-                           &local);
-  }
-  *counts = local;
-}
-
-template <typename T>
-void Settle(const KernelParams& p, size_t width, T* field, T* activator, T* inhibitor,
-            StepCounts* counts) {
-  if (std::holds_alternative<Mfn>(p.kinetics)) {
-    SettleCells<true>(p, width, field, activator, inhibitor, counts);
-  } else {
-    SettleCells<false>(p, width, field, activator, inhibitor, counts);
-  }
-}
-
-template <class D>
-HWY_INLINE void NoiseVector(D d, const double* noise, double* field, StepCounts* counts) {
-  const auto v = hn::Add(hn::LoadU(d, field), hn::LoadU(d, noise));
-  hn::StoreU(ClampField(d, v, counts), d, field);
-}
-
-template <class D>
-HWY_INLINE void NoiseVector(D d, const double* noise, float* field, StepCounts* counts) {
-  const hn::Rebind<float, D> narrow;
-  const auto v = hn::Add(hn::LoadU(narrow, field), hn::DemoteTo(narrow, hn::LoadU(d, noise)));
-  hn::StoreU(ClampField(narrow, v, counts), narrow, field);
-}
-
-template <typename T>
-void Noise(size_t width, const double* noise, T* field, StepCounts* counts) {
-  const hn::ScalableTag<double> widest;
-  StepCounts local = *counts;
-  size_t j = 0;
-  for (; j + hn::Lanes(widest) <= width; j += hn::Lanes(widest)) {
-    NoiseVector(widest, noise + j, field + j, &local);
-  }
-  for (; j < width; ++j) NoiseVector(hn::CappedTag<double, 1>(), noise + j, field + j, &local);
-  *counts = local;
-}
-
 bool StepDouble(const KernelParams& p, const RowBlock<double>& block, Reach* seen) {
   return StepBlockAny(p, block, seen);
 }
 bool StepFloat(const KernelParams& p, const RowBlock<float>& block, Reach* seen) {
   return StepBlockAny(p, block, seen);
-}
-void SettleDouble(const KernelParams& p, size_t width, double* field, double* activator,
-                  double* inhibitor, StepCounts* counts) {
-  Settle(p, width, field, activator, inhibitor, counts);
-}
-void SettleFloat(const KernelParams& p, size_t width, float* field, float* activator,
-                 float* inhibitor, StepCounts* counts) {
-  Settle(p, width, field, activator, inhibitor, counts);
-}
-void NoiseDouble(size_t width, const double* noise, double* field, StepCounts* counts) {
-  Noise(width, noise, field, counts);
-}
-void NoiseFloat(size_t width, const double* noise, float* field, StepCounts* counts) {
-  Noise(width, noise, field, counts);
 }
 
 }  // namespace HWY_NAMESPACE
@@ -428,10 +346,6 @@ namespace mfn::engine {
 
 HWY_EXPORT(StepDouble);
 HWY_EXPORT(StepFloat);
-HWY_EXPORT(SettleDouble);
-HWY_EXPORT(SettleFloat);
-HWY_EXPORT(NoiseDouble);
-HWY_EXPORT(NoiseFloat);
 
 bool StepRows(const KernelParams& params, const RowBlock<double>& block, Reach* seen) {
   if (block.width < VectorLanes(double()))
@@ -443,24 +357,6 @@ bool StepRows(const KernelParams& params, const RowBlock<float>& block, Reach* s
   if (block.width < VectorLanes(float()))
     return HWY_STATIC_DISPATCH(StepFloat)(params, block, seen);
   return HWY_DYNAMIC_DISPATCH(StepFloat)(params, block, seen);
-}
-
-void SettleRow(const KernelParams& params, size_t width, double* field, double* activator,
-               double* inhibitor, StepCounts* counts) {
-  HWY_DYNAMIC_DISPATCH(SettleDouble)(params, width, field, activator, inhibitor, counts);
-}
-
-void SettleRow(const KernelParams& params, size_t width, float* field, float* activator,
-               float* inhibitor, StepCounts* counts) {
-  HWY_DYNAMIC_DISPATCH(SettleFloat)(params, width, field, activator, inhibitor, counts);
-}
-
-void AddNoiseAndClamp(size_t width, const double* noise, double* field, StepCounts* counts) {
-  HWY_DYNAMIC_DISPATCH(NoiseDouble)(width, noise, field, counts);
-}
-
-void AddNoiseAndClamp(size_t width, const double* noise, float* field, StepCounts* counts) {
-  HWY_DYNAMIC_DISPATCH(NoiseFloat)(width, noise, field, counts);
 }
 
 }  // namespace mfn::engine

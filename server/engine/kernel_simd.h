@@ -23,6 +23,13 @@ enum class RowEnds {
   kMemory,  // what is there in memory: the row is part of a longer one
 };
 
+// In which order the cells of a row lie (lanes_simd.h says more).
+enum class CellOrder {
+  kColumns,  // as they stand
+  kLanes,    // neighbours lie in the vectors beside, but at the ends of a lane's part
+  kBands,    // every lane has a row of its own, with neighbours in the vectors beside. Mfn only
+};
+
 inline constexpr size_t kBlockRows = 8;
 
 // Some rows next to each other, of both states. T is double or float. Reads may touch one value
@@ -35,8 +42,12 @@ struct RowBlock {
   size_t rows = 0;   // [1, kBlockRows]
   size_t width = 0;  // cells of a row, at least 1
   RowEnds ends = RowEnds::kWrap;
-  // The order of the cells in a row (lanes_simd.h). Never with kMemory.
-  bool by_lanes = false;
+  CellOrder order = CellOrder::kColumns;  // kMemory: kColumns; kBands: kWrap
+  // By bands: whether this is the grid's first or last block, before or after which each lane goes
+  // on in the one beside it: field[0] is the grid's last row, field[rows + 1] its first. Rows are
+  // even in number then.
+  bool first = false;
+  bool last = false;
   // From a cell of the field to the activator's and the inhibitor's, in values. Without
   // turing_enabled the chemistry is not looked at.
   ptrdiff_t activator = 0;

@@ -1,9 +1,9 @@
 // The chemistries that the step kernel can be compiled with. Included once for each instruction
 // set.
 //
-// A kinetics says whether there is a chemistry at all, whether it is clamped to [0, 1], and gives
-// what one time step adds to both species; the kernel adds diffusion, the threshold rule and the
-// clamps:
+// A kinetics says whether there is a chemistry at all, whether it is clamped to [0, 1], whether the
+// kernel is compiled for grids that lie by bands (kernel_simd.h), and gives what one time step adds
+// to both species; the kernel adds diffusion, the threshold rule and the clamps:
 //
 //   A' = A + (Da * lap(A) + Activator(A, I))
 //   I' = I + (Di * lap(I) + Inhibitor(A, I))     with A' instead of A if kInhibitorSeesNewActivator
@@ -32,6 +32,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 struct NoKinetics {
   static constexpr bool kChemistry = false;
   static constexpr bool kClamped = false;
+  static constexpr bool kBands = true;
   template <class D>
   struct Rates {
     Rates(D, const KernelParams&) {}
@@ -43,6 +44,7 @@ struct NoKinetics {
 struct MfnKinetics {
   static constexpr bool kChemistry = true;
   static constexpr bool kClamped = true;
+  static constexpr bool kBands = true;
   static constexpr bool kInhibitorSeesNewActivator = false;
 
   template <class D>
@@ -72,6 +74,7 @@ struct MfnCompatKinetics : MfnKinetics {
 struct OpenKinetics {
   static constexpr bool kChemistry = true;
   static constexpr bool kClamped = false;
+  static constexpr bool kBands = false;
   static constexpr bool kInhibitorSeesNewActivator = false;
 };
 

@@ -3,8 +3,6 @@
 #define HWY_TARGET_INCLUDE "server/engine/lanes_simd.cc"
 #include "hwy/foreach_target.h"
 // The above must come first.
-#include <algorithm>
-
 #include "hwy/highway.h"
 #include "server/engine/lanes_simd.h"
 
@@ -22,34 +20,30 @@ auto Strides(D, size_t distance) {
 }
 
 template <typename T>
-void ToLanes(size_t rows, size_t n, T* at) {
+void ToLanes(size_t rows, size_t n, const T* from, T* to) {
   const hn::ScalableTag<T> d;
   const size_t lanes = hn::Lanes(d);
   const size_t part = n / lanes;
   const auto strides = Strides(d, part);
-  T from[kMaxLaneRow];
-  for (size_t row = 0; row < rows; ++row, at += n) {
-    std::copy_n(at, n, from);
+  for (size_t row = 0; row < rows; ++row, from += n, to += n) {
     for (size_t j = 0; j < part; ++j) {
-      hn::StoreU(hn::GatherIndex(d, from + j, strides), d, at + j * lanes);
+      hn::StoreU(hn::GatherIndex(d, from + j, strides), d, to + j * lanes);
     }
   }
 }
 
 // The last vector of a part ends with it and may overlap the one before it.
 template <typename T>
-void ToColumns(size_t rows, size_t n, T* at) {
+void ToColumns(size_t rows, size_t n, const T* from, T* to) {
   const hn::ScalableTag<T> d;
   const size_t lanes = hn::Lanes(d);
   const size_t part = n / lanes;
   const auto strides = Strides(d, lanes);
-  T from[kMaxLaneRow];
-  for (size_t row = 0; row < rows; ++row, at += n) {
-    std::copy_n(at, n, from);
+  for (size_t row = 0; row < rows; ++row, from += n, to += n) {
     for (size_t k = 0; k < lanes; ++k) {
       for (size_t done = 0; done < part; done += lanes) {
         const size_t j = done + lanes <= part ? done : part - lanes;
-        hn::StoreU(hn::GatherIndex(d, from + j * lanes + k, strides), d, at + k * part + j);
+        hn::StoreU(hn::GatherIndex(d, from + j * lanes + k, strides), d, to + k * part + j);
       }
     }
   }
@@ -57,11 +51,18 @@ void ToColumns(size_t rows, size_t n, T* at) {
 
 size_t LanesOfDouble() { return hn::Lanes(hn::ScalableTag<double>()); }
 size_t LanesOfFloat() { return hn::Lanes(hn::ScalableTag<float>()); }
-void DoublesToLanes(size_t rows, size_t n, double* at) { ToLanes(rows, n, at); }
-void FloatsToLanes(size_t rows, size_t n, float* at) { ToLanes(rows, n, at); }
-void DoublesToColumns(size_t rows, size_t n, double* at) { ToColumns(rows, n, at); }
-void FloatsToColumns(size_t rows, size_t n, float* at) { ToColumns(rows, n, at); }
-
+void DoublesToLanes(size_t rows, size_t n, const double* from, double* to) {
+  ToLanes(rows, n, from, to);
+}
+void FloatsToLanes(size_t rows, size_t n, const float* from, float* to) {
+  ToLanes(rows, n, from, to);
+}
+void DoublesToColumns(size_t rows, size_t n, const double* from, double* to) {
+  ToColumns(rows, n, from, to);
+}
+void FloatsToColumns(size_t rows, size_t n, const float* from, float* to) {
+  ToColumns(rows, n, from, to);
+}
 }  // namespace HWY_NAMESPACE
 }  // namespace mfn::engine
 HWY_AFTER_NAMESPACE();
@@ -80,20 +81,20 @@ size_t VectorLanes(double) { return HWY_DYNAMIC_DISPATCH(LanesOfDouble)(); }
 
 size_t VectorLanes(float) { return HWY_DYNAMIC_DISPATCH(LanesOfFloat)(); }
 
-void ColumnsToLanes(size_t rows, size_t n, double* at) {
-  HWY_DYNAMIC_DISPATCH(DoublesToLanes)(rows, n, at);
+void ColumnsToLanes(size_t rows, size_t n, const double* from, double* to) {
+  HWY_DYNAMIC_DISPATCH(DoublesToLanes)(rows, n, from, to);
 }
 
-void ColumnsToLanes(size_t rows, size_t n, float* at) {
-  HWY_DYNAMIC_DISPATCH(FloatsToLanes)(rows, n, at);
+void ColumnsToLanes(size_t rows, size_t n, const float* from, float* to) {
+  HWY_DYNAMIC_DISPATCH(FloatsToLanes)(rows, n, from, to);
 }
 
-void LanesToColumns(size_t rows, size_t n, double* at) {
-  HWY_DYNAMIC_DISPATCH(DoublesToColumns)(rows, n, at);
+void LanesToColumns(size_t rows, size_t n, const double* from, double* to) {
+  HWY_DYNAMIC_DISPATCH(DoublesToColumns)(rows, n, from, to);
 }
 
-void LanesToColumns(size_t rows, size_t n, float* at) {
-  HWY_DYNAMIC_DISPATCH(FloatsToColumns)(rows, n, at);
+void LanesToColumns(size_t rows, size_t n, const float* from, float* to) {
+  HWY_DYNAMIC_DISPATCH(FloatsToColumns)(rows, n, from, to);
 }
 
 }  // namespace mfn::engine

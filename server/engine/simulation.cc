@@ -361,17 +361,16 @@ void Simulation::CheckStability(const StepCounts& counts) {
 Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
                                   const CancelCheck& cancel, FeatureAccumulator* features) {
   const Cores::Seat seat(cores_);
-  if (!ready_ || observer || features != nullptr) {
-    return RunAsItLies(steps, observer, cancel, features);
-  }
+  const bool together = features != nullptr && config_.grid_size >= kTogetherSide;
+  if (!ready_ || observer || together) return RunAsItLies(steps, observer, cancel, features);
   if (fast()) {
-    fast_.LieByLanes(params_, steps, team());
+    fast_.Arrange(params_, steps, features != nullptr, team());
   } else {
-    grid_.LieByLanes(params_, steps, team());
+    grid_.Arrange(params_, steps, features != nullptr, team());
   }
   auto done = RunAsItLies(steps, observer, cancel, features);
-  fast_.LieByColumns(params_, team());
-  grid_.LieByColumns(params_, team());
+  fast_.ArrangeByColumns(params_, team());
+  grid_.ArrangeByColumns(params_, team());
   return done;
 }
 

@@ -13,19 +13,13 @@
 namespace mfn::engine {
 namespace {
 
-// Grids up to this side stay in a core's own cache with both states.
-constexpr size_t kCachedSide = 160;
-// Rows longer than this are cut, with a halo on each side; a whole number of cache lines.
-constexpr size_t kLongRow = 1024;
+// Longer rows are cut into so many columns; a whole number of cache lines.
 constexpr size_t kTileColumns = 512;
 
 bool IsFinite(const KernelParams& p) {
   return std::isfinite(p.alpha + p.d_activator + p.d_inhibitor + p.r_activator + p.r_inhibitor +
                        p.turing_threshold);
 }
-
-// Steps for which another order of the cells pays.
-constexpr int64_t kManySteps = 24;
 
 }  // namespace
 
@@ -49,7 +43,8 @@ void Stepper<T>::Resize(size_t n) {
   }
   n_ = n;
   reach_ = {};
-  lanes_ = 0;
+  order_ = CellOrder::kColumns;
+  lanes_ = 1;
 }
 
 template <typename T>
@@ -60,47 +55,6 @@ size_t Stepper<T>::MemoryBytes() const {
 }
 
 template <typename T>
-template <typename Turn>
-void Stepper<T>::TurnAll(const KernelParams& params, Team* team, const Turn& turn) {
-  T* const arrays[] = {now_.field, now_.activator, now_.inhibitor};
-  const auto part = [&](size_t member, size_t members) {
-    const size_t row = n_ * member / members;
-    const size_t rows = n_ * (member + 1) / members - row;
-    for (size_t k = 0; k < (params.turing_enabled ? 3 : 1); ++k) {
-      turn(rows, n_, arrays[k] + row * n_);
-    }
-  };
-  if (team == nullptr) {
-    part(0, 1);
-  } else {
-    team->Run([&](size_t member) { part(member, team->members()); });
-  }
-}
-
-template <typename T>
-void Stepper<T>::LieByLanes(const KernelParams& params, int64_t steps, Team* team) {
-  const size_t lanes = VectorLanes(T{0});
-  if (steps < kManySteps || Wide() || params.quantum_jitter || !HasLaneOrder(n_, lanes)) return;
-  TurnAll(params, team, [](size_t rows, size_t n, T* at) { ColumnsToLanes(rows, n, at); });
-  lanes_ = lanes;
-}
-
-template <typename T>
-void Stepper<T>::LieByColumns(const KernelParams& params, Team* team) {
-  if (lanes_ == 0) return;
-  TurnAll(params, team, [](size_t rows, size_t n, T* at) { LanesToColumns(rows, n, at); });
-  lanes_ = 0;
-}
-
-// Of a cell, in the order in which the state lies.
-template <typename T>
-size_t Stepper<T>::Place(size_t row, size_t column) const {
-  if (lanes_ == 0) return row * n_ + column;
-  const size_t part = n_ / lanes_;
-  return row * n_ + column % part * lanes_ + column / part;
-}
-
-template <typename T>
 void Stepper<T>::AddSpike(const std::optional<Spike>& spike) {
   if (spike) now_.field[Place(spike->row, spike->column)] += static_cast<T>(spike->volt);
 }
@@ -108,17 +62,18 @@ void Stepper<T>::AddSpike(const std::optional<Spike>& spike) {
 // A row of the grid or, beyond it, what the boundary says.
 template <typename T>
 const T* Stepper<T>::RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const {
-  const ptrdiff_t n = static_cast<ptrdiff_t>(n_);
-  if (row >= 0 && row < n) return array + row * n;
+  const ptrdiff_t rows = static_cast<ptrdiff_t>(Rows());
+  const ptrdiff_t cells = static_cast<ptrdiff_t>(RowCells());
+  if (row >= 0 && row < rows) return array + row * cells;
   switch (params.boundary) {
     case Boundary::kPeriodic:
-      return array + (row < 0 ? row + n : row - n) * n;
+      return array + (row < 0 ? row + rows : row - rows) * cells;
     case Boundary::kNeumann:
-      return array + (row < 0 ? 0 : n - 1) * n;
+      return array + (row < 0 ? 0 : rows - 1) * cells;
     case Boundary::kDirichlet:
       break;
   }
-  return array + n * n;
+  return array + n_ * n_;
 }
 
 RowEnds EndsOf(Boundary boundary) {
@@ -137,14 +92,17 @@ template <typename T>
 void Stepper<T>::FillBlock(const KernelParams& params, size_t first, size_t end,
                            RowBlock<T>* block) const {
   block->rows = end - first;
-  block->width = n_;
+  block->width = RowCells();
   block->ends = EndsOf(params.boundary);
-  block->by_lanes = lanes_ > 0;
+  block->order = order_;
+  block->first = first == 0;
+  block->last = end == Rows();
   for (size_t k = 0; k < block->rows + 2; ++k) {
     const ptrdiff_t row = static_cast<ptrdiff_t>(first + k) - 1;
     block->field[k] = RowOf(now_.field, params, row);
   }
-  for (size_t k = 0; k < block->rows; ++k) block->next_field[k] = next_.field + (first + k) * n_;
+  for (size_t k = 0; k < block->rows; ++k)
+    block->next_field[k] = next_.field + (first + k) * RowCells();
   block->activator = now_.activator - now_.field;
   block->inhibitor = now_.inhibitor - now_.field;
   block->next_activator = next_.activator - next_.field;
@@ -163,12 +121,15 @@ StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spik
   Reach seen = kNothingSeen;
   StepCounts counts;
   RowBlock<T> block;
-  for (size_t first = 0; first < n_; first += kBlockRows) {
-    const size_t end = std::min(first + kBlockRows, n_);
+  const size_t cells = RowCells();
+  // By bands two rows fill half of the nearest cache, where the features find them.
+  const size_t at_once = order_ == CellOrder::kBands ? 2 : kBlockRows;
+  for (size_t first = 0; first < Rows(); first += at_once) {
+    const size_t end = std::min(first + at_once, Rows());
     FillBlock(params, first, end, &block);
     if (!StepRows(params, block, watch ? &seen : nullptr) || !finite) {
-      const size_t at = first * n_;
-      SettleRow(params, (end - first) * n_, next_.field + at, next_.activator + at,
+      const size_t at = first * cells;
+      SettleRow(params, (end - first) * cells, next_.field + at, next_.activator + at,
                 next_.inhibitor + at, &counts);
     }
     if (params.quantum_jitter) {
@@ -177,7 +138,7 @@ StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spik
       AddNoiseAndClamp(noise.size(), noise.data(), next_.field + first * n_, &counts);
     }
     if (features != nullptr) {
-      features->Advance(now_.field, next_.field, end * n_, spike ? &unspiked : nullptr);
+      features->Advance(now_.field, next_.field, end * cells, spike ? &unspiked : nullptr, lanes_);
     }
   }
   reach_ = !finite ? Reach() : watch ? Settled(seen, params) : expected;
@@ -211,7 +172,7 @@ typename Stepper<T>::Tile Stepper<T>::TileAt(size_t k, size_t tiles) const {
 // may be a cell that another thread writes.
 template <typename T>
 bool Stepper<T>::InPlace(const KernelParams& params, size_t steps, size_t tiles) const {
-  return (tiles == 1 || lanes_ > 0) && !Wide() && steps >= 2 &&
+  return (tiles == 1 || order_ == CellOrder::kLanes) && !Wide() && steps >= 2 &&
          std::holds_alternative<Mfn>(params.kinetics);
 }
 
@@ -240,8 +201,7 @@ size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const
   if (params.boundary != Boundary::kPeriodic || params.quantum_jitter || !IsFinite(params)) {
     return 1;
   }
-  const bool cached = n_ * sizeof(T) <= kCachedSide * sizeof(double);
-  if (cached || n_ / threads < 4 * kMaxStepsAtOnce) return 1;
+  if (Cached(n_) || n_ / threads < 4 * kMaxStepsAtOnce) return 1;
   // Measured: more steps cost more halo, fewer read the grid more often.
   return Wide() ? kMaxStepsAtOnce : 8;
 }

@@ -42,8 +42,8 @@ class Stepper {
   size_t n() const { return n_; }
   // What it holds, used or not.
   size_t MemoryBytes() const;
-  // The state, row by row; not while it lies by lanes. Spans that can be written are good until the
-  // next step.
+  // The state, row by row; not while it is arranged otherwise. Spans that can be written are good
+  // until the next step.
   std::span<T> field() { return Writable(now_.field); }
   std::span<T> activator() { return Writable(now_.activator); }
   std::span<T> inhibitor() { return Writable(now_.inhibitor); }
@@ -51,11 +51,12 @@ class Stepper {
   std::span<const T> activator() const { return {now_.activator, n_ * n_}; }
   std::span<const T> inhibitor() const { return {now_.inhibitor, n_ * n_}; }
 
-  // Before and after many steps without anyone looking on: the order of the cells in which they are
-  // cheapest, if there is one, and back to row by row. Turning costs about as much as three steps,
-  // so this does nothing for a few. `team`, unless null, shares the work.
-  void LieByLanes(const KernelParams& params, int64_t steps, Team* team = nullptr);
-  void LieByColumns(const KernelParams& params, Team* team = nullptr);
+  // Before and after many steps without an observer: the order of the cells in which they are
+  // cheapest, if there is one, and back to row by row. Turning costs about as much as two steps, so
+  // this does nothing for a few. With `features`, Step may be given some, StepTogether is not to be
+  // called. `team`, unless null, shares the work.
+  void Arrange(const KernelParams& params, int64_t steps, bool features, Team* team = nullptr);
+  void ArrangeByColumns(const KernelParams& params, Team* team = nullptr);
 
   // One step. The generator is used for jitter only: n * n normals, row-major. `features`, unless
   // null, takes in the new field row by row. Neither features nor jitter by lanes.
@@ -97,6 +98,15 @@ class Stepper {
     reach_ = {};
     return {array, n_ * n_};
   }
+  // Grids up to this side stay in a core's own cache with both states.
+  static constexpr size_t kCachedSide = 160 * sizeof(double) / sizeof(T);
+  // Longer rows are cut, with a halo on each side.
+  static constexpr size_t kLongRow = 1024;
+  static bool Cached(size_t n) { return n <= kCachedSide; }
+  bool HasBands(const KernelParams& params) const;
+  // Rows of vectors, if the state lies by bands.
+  size_t Rows() const { return order_ == CellOrder::kBands ? n_ / lanes_ : n_; }
+  size_t RowCells() const { return order_ == CellOrder::kBands ? n_ * lanes_ : n_; }
   size_t Place(size_t row, size_t column) const;
   void AddSpike(const std::optional<Spike>& spike);
   const T* RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const;
@@ -107,14 +117,16 @@ class Stepper {
   bool InPlace(const KernelParams& params, size_t steps, size_t tiles) const;
   void KeepBorders(const KernelParams& params, size_t steps, const Tile& tile);
   void SwapStates(const KernelParams& params);
-  // turn(rows, n, at) for all rows of each array of the state.
   template <typename Turn>
-  void TurnAll(const KernelParams& params, Team* team, const Turn& turn);
+  void TurnRows(const KernelParams& params, Team* team, const Turn& turn);
+  template <typename Turn>
+  void TurnGrid(const KernelParams& params, const Turn& turn);
 
   size_t n_ = 0;
   Fields now_, next_;
-  Reach reach_;       // of the state now
-  size_t lanes_ = 0;  // in which the rows of the state lie; 0: they lie by columns
+  Reach reach_;  // of the state now
+  CellOrder order_ = CellOrder::kColumns;
+  size_t lanes_ = 1;  // of that order
   T unspiked_{};      // the cell of the last StepMany's first spike before it
   AlignedVector<T> memory_;
   AlignedVector<double> noise_;

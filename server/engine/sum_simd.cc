@@ -152,29 +152,6 @@ Range RangeOfValues(const double* a, size_t n) {
   return range;
 }
 
-// The lanes of a FrameSums while they are in registers.
-struct Totals {
-  V energy[kParts], sum[kParts], square[kParts], largest[kParts];
-
-  explicit Totals(const FrameSums& from) {
-    for (size_t q = 0; q < kParts; ++q) {
-      energy[q] = hn::LoadU(Wide(), from.energy + q * kLanes);
-      sum[q] = hn::LoadU(Wide(), from.group_sum + q * kLanes);
-      square[q] = hn::LoadU(Wide(), from.group_square + q * kLanes);
-      largest[q] = hn::LoadU(Wide(), from.largest + q * kLanes);
-    }
-  }
-
-  void StoreTo(FrameSums* to) const {
-    for (size_t q = 0; q < kParts; ++q) {
-      hn::StoreU(energy[q], Wide(), to->energy + q * kLanes);
-      hn::StoreU(sum[q], Wide(), to->group_sum + q * kLanes);
-      hn::StoreU(square[q], Wide(), to->group_square + q * kLanes);
-      hn::StoreU(largest[q], Wide(), to->largest + q * kLanes);
-    }
-  }
-};
-
 // As doubles, whatever they are in memory.
 HWY_INLINE V LoadWide(const double* a) { return hn::LoadU(Wide(), a); }
 HWY_INLINE V LoadWide(const float* a) {
@@ -183,66 +160,171 @@ HWY_INLINE V LoadWide(const float* a) {
 
 enum class Changes { kNone, kSummed, kKept };
 
-// Returns the pairwise sum of the changes.
-template <Changes kChanges, typename T>
-HWY_INLINE double AddBlock(const T* before, const T* after, double* change, Totals* totals) {
+// kVectors vectors, each `pitch` values after the last, of leaves: vector by vector they go to
+// kVectors sums. `groups` times, one behind the other at a distance of `stride`.
+template <size_t kVectors>
+struct Sums {
+  V energy[kVectors], change[kVectors];
+};
+
+template <Changes kChanges, size_t kVectors, typename T>
+HWY_INLINE Sums<kVectors> AddGroups(const T* before, const T* after, size_t pitch, size_t stride,
+                                    double* change) {
   const Wide d;
   const V scale = hn::Set(d, 1000.0);
-  V energy[kParts], sum[kParts];
-  for (size_t q = 0; q < kParts; ++q) energy[q] = sum[q] = hn::Zero(d);
-  for (size_t k = 0; k < kSumLeaf; k += 8) {
-    for (size_t q = 0; q < kParts; ++q) {
-      const size_t at = k + q * kLanes;
+  Sums<kVectors> sums;
+  for (size_t q = 0; q < kVectors; ++q) sums.energy[q] = sums.change[q] = hn::Zero(d);
+  for (size_t group = 0; group < kSumLeaf / 8; ++group) {
+    for (size_t q = 0; q < kVectors; ++q) {
+      const size_t at = group * stride + q * pitch;
       const V h = hn::Mul(LoadWide(after + at), scale);
-      energy[q] = hn::Add(energy[q], hn::Mul(h, h));
+      sums.energy[q] = hn::Add(sums.energy[q], hn::Mul(h, h));
       if constexpr (kChanges != Changes::kNone) {
         const V moved = hn::Abs(hn::Sub(h, hn::Mul(LoadWide(before + at), scale)));
-        sum[q] = hn::Add(sum[q], moved);
-        totals->largest[q] = hn::Max(totals->largest[q], moved);
+        sums.change[q] = hn::Add(sums.change[q], moved);
         if constexpr (kChanges == Changes::kKept) hn::StoreU(moved, d, change + at);
       }
     }
   }
-  for (size_t q = 0; q < kParts; ++q) {
-    totals->energy[q] = hn::Add(totals->energy[q], energy[q]);
-    totals->sum[q] = hn::Add(totals->sum[q], sum[q]);
-    totals->square[q] = hn::Add(totals->square[q], hn::Mul(sum[q], sum[q]));
-  }
-  return TreeOf(sum);
+  return sums;
 }
 
-template <Changes kChanges, typename T>
-void AddBlocksOf(const T* before, const T* after, size_t blocks, double* change, double* leaf_sums,
-                 FrameSums* sums) {
-  Totals totals(*sums);
-  for (size_t b = 0; b < blocks; ++b) {
-    const size_t at = b * kSumLeaf;
-    const double sum = AddBlock<kChanges>(
-        before + at, after + at, kChanges == Changes::kKept ? change + at : nullptr, &totals);
-    if (kChanges != Changes::kNone) leaf_sums[b] = sum;
+// The largest change of the same vectors.
+template <size_t kVectors, typename T>
+HWY_NOINLINE double LargestOfGroups(const T* before, const T* after, size_t pitch, size_t stride) {
+  const Wide d;
+  const V scale = hn::Set(d, 1000.0);
+  V largest = hn::Zero(d);
+  for (size_t group = 0; group < kSumLeaf / 8; ++group) {
+    for (size_t q = 0; q < kVectors; ++q) {
+      const size_t at = group * stride + q * pitch;
+      const V h = hn::Mul(LoadWide(after + at), scale);
+      largest = hn::Max(largest, hn::Abs(hn::Sub(h, hn::Mul(LoadWide(before + at), scale))));
+    }
   }
-  totals.StoreTo(sums);
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
+// A FrameSums while it is in registers.
+struct Totals {
+  V sum, square;
+  V largest;  // in every lane
+
+  explicit Totals(const FrameSums& from)
+      : sum(hn::Zero(Wide())), square(hn::Zero(Wide())), largest(hn::Set(Wide(), from.largest)) {}
+
+  // No change is larger than the sum that it went into, and sums are seldom larger than what was
+  // seen before.
+  template <size_t kVectors, typename T>
+  HWY_INLINE void Add(const Sums<kVectors>& sums, const T* before, const T* after, size_t pitch,
+                      size_t stride) {
+    const Wide d;
+    V most = sums.change[0];
+    for (size_t q = 0; q < kVectors; ++q) {
+      sum = hn::Add(sum, sums.change[q]);
+      square = hn::Add(square, hn::Mul(sums.change[q], sums.change[q]));
+      most = hn::Max(most, sums.change[q]);
+    }
+    if (HWY_LIKELY(hn::AllTrue(d, hn::Le(most, largest)))) return;
+    const double here = LargestOfGroups<kVectors>(before, after, pitch, stride);
+    largest = hn::Max(largest, hn::Set(d, here));
+  }
+
+  void AddTo(FrameSums* to) const {
+    const Wide d;
+    to->largest = hn::GetLane(largest);
+    hn::StoreU(hn::Add(hn::LoadU(d, to->group_sum), sum), d, to->group_sum);
+    hn::StoreU(hn::Add(hn::LoadU(d, to->group_square), square), d, to->group_square);
+  }
+};
+
+template <Changes kChanges, typename T>
+void AddLeavesOf(const T* before, const T* after, size_t leaves, double* change, const LeafSums& to,
+                 FrameSums* frame) {
+  Totals totals(*frame);
+  for (size_t b = 0; b < leaves; ++b) {
+    const size_t at = b * kSumLeaf;
+    const auto sums = AddGroups<kChanges, kParts>(
+        before + at, after + at, kLanes, 8, kChanges == Changes::kKept ? change + at : nullptr);
+    to.energies[b] = TreeOf(sums.energy);
+    if constexpr (kChanges != Changes::kNone) {
+      to.changes[b] = TreeOf(sums.change);
+      totals.Add(sums, before + at, after + at, kLanes, 8);
+    }
+  }
+  totals.AddTo(frame);
 }
 
 template <typename T>
-void AddBlocks(const T* before, const T* after, size_t blocks, double* change, double* leaf_sums,
-               FrameSums* sums) {
+void AddLeaves(const T* before, const T* after, size_t leaves, double* change, const LeafSums& to,
+               FrameSums* frame) {
   if (before == nullptr) {
-    AddBlocksOf<Changes::kNone>(after, after, blocks, nullptr, leaf_sums, sums);
+    AddLeavesOf<Changes::kNone>(after, after, leaves, nullptr, to, frame);
   } else if (change == nullptr) {
-    AddBlocksOf<Changes::kSummed>(before, after, blocks, nullptr, leaf_sums, sums);
+    AddLeavesOf<Changes::kSummed>(before, after, leaves, nullptr, to, frame);
   } else {
-    AddBlocksOf<Changes::kKept>(before, after, blocks, change, leaf_sums, sums);
+    AddLeavesOf<Changes::kKept>(before, after, leaves, change, to, frame);
   }
 }
 
-void AddBlocksOfDoubles(const double* before, const double* after, size_t blocks, double* change,
-                        double* leaf_sums, FrameSums* sums) {
-  AddBlocks(before, after, blocks, change, leaf_sums, sums);
+HWY_INLINE V HalfTree(const V* r) { return hn::Add(hn::Add(r[0], r[1]), hn::Add(r[2], r[3])); }
+
+// As many leaves at once as a vector has lanes, whose eight partial sums are eight vectors: four at
+// a time, for instruction sets with few registers.
+template <Changes kChanges, typename T>
+void AddByLanesOf(const T* before, const T* after, size_t lanes, size_t leaves, size_t lane_leaves,
+                  const LeafSums& to, FrameSums* frame) {
+  const Wide d;
+  HWY_ALIGN double values[kLanes];
+  Totals totals(*frame);
+  for (size_t leaf = 0; leaf < leaves; ++leaf) {
+    for (size_t part = 0; part < lanes; part += kLanes) {
+      const size_t first = leaf * kSumLeaf * lanes + part;
+      const auto half = [&](size_t at) {
+        const auto sums =
+            AddGroups<kChanges, 4>(before + at, after + at, lanes, 8 * lanes, nullptr);
+        if constexpr (kChanges != Changes::kNone) {
+          totals.Add(sums, before + at, after + at, lanes, 8 * lanes);
+        }
+        return Sums<1>{{HalfTree(sums.energy)}, {HalfTree(sums.change)}};
+      };
+      const Sums<1> low = half(first);
+      const Sums<1> high = half(first + 4 * lanes);
+      hn::Store(hn::Add(low.energy[0], high.energy[0]), d, values);
+      for (size_t k = 0; k < kLanes; ++k) to.energies[(part + k) * lane_leaves + leaf] = values[k];
+      if constexpr (kChanges == Changes::kNone) continue;
+      hn::Store(hn::Add(low.change[0], high.change[0]), d, values);
+      for (size_t k = 0; k < kLanes; ++k) to.changes[(part + k) * lane_leaves + leaf] = values[k];
+    }
+  }
+  totals.AddTo(frame);
 }
-void AddBlocksOfFloats(const float* before, const float* after, size_t blocks, double* change,
-                       double* leaf_sums, FrameSums* sums) {
-  AddBlocks(before, after, blocks, change, leaf_sums, sums);
+
+template <typename T>
+void AddByLanes(const T* before, const T* after, size_t lanes, size_t leaves, size_t lane_leaves,
+                const LeafSums& to, FrameSums* frame) {
+  if (before == nullptr) {
+    AddByLanesOf<Changes::kNone>(after, after, lanes, leaves, lane_leaves, to, frame);
+  } else {
+    AddByLanesOf<Changes::kSummed>(before, after, lanes, leaves, lane_leaves, to, frame);
+  }
+}
+
+void LeavesOfDoubles(const double* before, const double* after, size_t leaves, double* change,
+                     const LeafSums& to, FrameSums* frame) {
+  AddLeaves(before, after, leaves, change, to, frame);
+}
+void LeavesOfFloats(const float* before, const float* after, size_t leaves, double* change,
+                    const LeafSums& to, FrameSums* frame) {
+  AddLeaves(before, after, leaves, change, to, frame);
+}
+void DoublesByLanes(const double* before, const double* after, size_t lanes, size_t leaves,
+                    size_t lane_leaves, const LeafSums& to, FrameSums* frame) {
+  AddByLanes(before, after, lanes, leaves, lane_leaves, to, frame);
+}
+void FloatsByLanes(const float* before, const float* after, size_t lanes, size_t leaves,
+                   size_t lane_leaves, const LeafSums& to, FrameSums* frame) {
+  AddByLanes(before, after, lanes, leaves, lane_leaves, to, frame);
 }
 
 void BitsOfAbove(const double* a, size_t n, double threshold, uint64_t* words) {
@@ -274,8 +356,10 @@ HWY_EXPORT(SumOfValues);
 HWY_EXPORT(SumOfSquaredDeviations);
 HWY_EXPORT(SumOfCentralPowers);
 HWY_EXPORT(RangeOfValues);
-HWY_EXPORT(AddBlocksOfDoubles);
-HWY_EXPORT(AddBlocksOfFloats);
+HWY_EXPORT(LeavesOfDoubles);
+HWY_EXPORT(LeavesOfFloats);
+HWY_EXPORT(DoublesByLanes);
+HWY_EXPORT(FloatsByLanes);
 HWY_EXPORT(BitsOfAbove);
 
 double SumVectors(const double* a, size_t n) { return HWY_DYNAMIC_DISPATCH(SumOfValues)(a, n); }
@@ -290,14 +374,24 @@ CentralSums SumCentralPowers(const double* a, size_t n, double mean) {
 
 Range RangeOf(const double* a, size_t n) { return HWY_DYNAMIC_DISPATCH(RangeOfValues)(a, n); }
 
-void AddFrameBlocks(const double* before, const double* after, size_t blocks, double* change,
-                    double* leaf_sums, FrameSums* sums) {
-  HWY_DYNAMIC_DISPATCH(AddBlocksOfDoubles)(before, after, blocks, change, leaf_sums, sums);
+void AddFrameLeaves(const double* before, const double* after, size_t leaves, double* change,
+                    const LeafSums& to, FrameSums* sums) {
+  HWY_DYNAMIC_DISPATCH(LeavesOfDoubles)(before, after, leaves, change, to, sums);
 }
 
-void AddFrameBlocks(const float* before, const float* after, size_t blocks, double* change,
-                    double* leaf_sums, FrameSums* sums) {
-  HWY_DYNAMIC_DISPATCH(AddBlocksOfFloats)(before, after, blocks, change, leaf_sums, sums);
+void AddFrameLeaves(const float* before, const float* after, size_t leaves, double* change,
+                    const LeafSums& to, FrameSums* sums) {
+  HWY_DYNAMIC_DISPATCH(LeavesOfFloats)(before, after, leaves, change, to, sums);
+}
+
+void AddFrameByLanes(const double* before, const double* after, size_t lanes, size_t leaves,
+                     size_t lane_leaves, const LeafSums& to, FrameSums* sums) {
+  HWY_DYNAMIC_DISPATCH(DoublesByLanes)(before, after, lanes, leaves, lane_leaves, to, sums);
+}
+
+void AddFrameByLanes(const float* before, const float* after, size_t lanes, size_t leaves,
+                     size_t lane_leaves, const LeafSums& to, FrameSums* sums) {
+  HWY_DYNAMIC_DISPATCH(FloatsByLanes)(before, after, lanes, leaves, lane_leaves, to, sums);
 }
 
 void BitsAbove(const double* a, size_t n, double threshold, uint64_t* words) {

@@ -30,23 +30,35 @@ struct Range {
 };
 Range RangeOf(const double* a, size_t n);
 
-// What a frame's blocks of 128 cells add up to; eight lanes each, cell k in lane k mod 8.
+// What a frame's leaves, 128 cells each, add up to. The order of these sums is not promised.
 struct FrameSums {
-  double energy[8] = {};   // h * h, mV^2
-  double largest[8] = {};  // |change|, mV; a NaN may be missed, but group_sum shows it
-  // Of |change| in groups of 16: one lane of one block.
+  // |change|, mV, the largest here or before; a NaN may be missed, but group_sum shows it.
+  double largest = 0.0;
+  // Of |change| in groups of 16: every eighth cell of a leaf.
   double group_sum[8] = {};     // sum over groups of their sums
   double group_square[8] = {};  // of their squares
 };
 
-// One pass over `blocks` blocks of 128 cells of a frame and of the one before it, both in volt:
-// h = v * 1000, leaf_sums[b] = the pairwise sum over block b of |h - h before|, which goes to
-// `change` as well unless that is null. For the first frame `before` is null, and there are no
-// changes. Floats are widened first: the same bits as from frames of doubles of the same values.
-void AddFrameBlocks(const double* before, const double* after, size_t blocks, double* change,
-                    double* leaf_sums, FrameSums* sums);
-void AddFrameBlocks(const float* before, const float* after, size_t blocks, double* change,
-                    double* leaf_sums, FrameSums* sums);
+// Pairwise sums over each leaf: of h * h, mV^2, and of |h - h before|, mV; h = v * 1000.
+struct LeafSums {
+  double* energies;
+  double* changes;
+};
+
+// One pass over `leaves` leaves of a frame and of the one before it, both in volt. |h - h before|
+// goes to `change` as well unless that is null. For the first frame `before` is null, and there are
+// no changes. Floats are widened first: the same bits as from frames of doubles of the same values.
+void AddFrameLeaves(const double* before, const double* after, size_t leaves, double* change,
+                    const LeafSums& to, FrameSums* sums);
+void AddFrameLeaves(const float* before, const float* after, size_t leaves, double* change,
+                    const LeafSums& to, FrameSums* sums);
+
+// The same for a part of a frame that lies by lanes (lanes_simd.h): `leaves` leaves in each lane,
+// which has `lane_leaves` in all. `to` is in the order of the cells; the same bits as by columns.
+void AddFrameByLanes(const double* before, const double* after, size_t lanes, size_t leaves,
+                     size_t lane_leaves, const LeafSums& to, FrameSums* sums);
+void AddFrameByLanes(const float* before, const float* after, size_t lanes, size_t leaves,
+                     size_t lane_leaves, const LeafSums& to, FrameSums* sums);
 
 // Bit k of words (bit k % 64 of word k / 64): a[k] > threshold; NaN is false. Bits from n up to the
 // end of the last word are zero.

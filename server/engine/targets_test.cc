@@ -54,11 +54,11 @@ TEST(TargetsTest, GoldenNormals) {
 
 // Features too, also those without golden bits, so that a digest does not depend on the machine.
 TEST(TargetsTest, EveryBitIsTheSameOnAll) {
-  for (int64_t n : {4, 5, 7, 9, 15, 16, 17, 31, 48, 65, 100, 260}) {
+  for (int64_t n : {4, 5, 7, 9, 15, 16, 17, 31, 48, 64, 65, 100, 128, 192, 260}) {
     for (bool jitter : {false, true}) {
       SimulationConfig config;
       config.grid_size = n;
-      config.steps = n > 200 ? 12 : 40;
+      config.steps = n > 200 ? 12 : n > 100 ? 30 : 40;
       config.spike_probability = 0.7;
       config.quantum_jitter = jitter;
       config.r_activator = 0.1;

@@ -141,7 +141,7 @@ class Stepper<T>::TileRun {
     RowBlock<T> block;
     block.rows = static_cast<size_t>(target - done_[s]);
     block.width = width_ - 2 * skip;
-    block.by_lanes = grid_.lanes_ > 0;
+    block.order = grid_.order_;
     block.ends = halo_ == 0 ? RowEnds::kWrap : last ? RowEnds::kMemory : RowEnds::kOwn;
     const bool from_grid = s == 1 && halo_ == 0;
     if (from_grid) {

@@ -33,9 +33,9 @@ namespace mfn::pipeline {
 
 // Changes when a result could differ in any bit for the same request and seed. It travels in every
 // result, beside the idempotency key and not in it.
-inline constexpr absl::string_view kEngineRevision = "mfn-4.1-f64-2";
+inline constexpr absl::string_view kEngineRevision = "mfn-4.1-f64-3";
 // The same for Precision::kFast.
-inline constexpr absl::string_view kFastEngineRevision = "mfn-4.1-f32-1";
+inline constexpr absl::string_view kFastEngineRevision = "mfn-4.1-f32-2";
 
 struct CodecLimits {
   size_t max_bytes = size_t{64} << 20;  // of one payload

@@ -133,7 +133,7 @@ TEST(SnapshotRpc, AStreamsSnapshotIsThatOfAReply) {
   Snapshot snapshot;
   ASSERT_TRUE(snapshot.ParseFromString(streamed.snapshot));
   EXPECT_TRUE(MessageDifferencer::Equals(snapshot, result.snapshot()));
-  EXPECT_EQ(result.engine_revision(), "mfn-4.1-f32-1");
+  EXPECT_EQ(result.engine_revision(), "mfn-4.1-f32-2");
 }
 
 TEST(SnapshotRpc, ErrorsNameThePartOfTheStreamsRequest) {
