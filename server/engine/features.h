@@ -141,8 +141,8 @@ class FeatureAccumulator {
   int64_t frames() const { return frames_; }
   // What it holds, used or not.
   size_t MemoryBytes() const {
-    return sizeof(double) *
-           (last_v_.capacity() + mv_.capacity() + changes_.capacity() + leaf_sums_.capacity());
+    return sizeof(double) * (last_v_.capacity() + mv_.capacity() + changes_.capacity() +
+                             leaf_sums_.capacity() + leaf_energies_.capacity());
   }
 
   // To go on later, or elsewhere, as if there had been no interruption. Between frames only.

@@ -147,7 +147,7 @@ void BM_Steps(benchmark::State& state) {
   generator.FillUniform(grid.inhibitor(), 0.0, mfn::engine::kInitialChemicalMax);
   mfn::engine::Team team(static_cast<size_t>(state.range(1)));
   const KernelParams params;
-  grid.LieByLanes(params, kSteps);
+  grid.Arrange(params, kSteps, false);
   const size_t at_once = grid.StepsAtOnce(params, team.members());
   size_t step = 0;
   for (auto _ : state) {
