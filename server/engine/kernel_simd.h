@@ -30,7 +30,7 @@ enum class CellOrder {
   kBands,    // every lane has a row of its own, with neighbours in the vectors beside. Mfn only
 };
 
-inline constexpr size_t kBlockRows = 8;
+inline constexpr size_t kMaxBlockRows = 32;
 
 // Some rows next to each other, of both states. T is double or float. Reads may touch one value
 // before and after each row of the old state; nothing is done with it unless ends is kMemory.
@@ -39,7 +39,7 @@ inline constexpr size_t kBlockRows = 8;
 // field says where those of the chemistry are.
 template <typename T>
 struct RowBlock {
-  size_t rows = 0;   // [1, kBlockRows]
+  size_t rows = 0;   // [1, kMaxBlockRows]
   size_t width = 0;  // cells of a row, at least 1
   RowEnds ends = RowEnds::kWrap;
   CellOrder order = CellOrder::kColumns;  // kMemory: kColumns; kBands: kWrap
@@ -56,8 +56,8 @@ struct RowBlock {
   ptrdiff_t next_inhibitor = 0;
   // Old state: row k is at k + 1, the rows above and below at 0 and rows + 1. New state: row k at
   // k; it must not overlap the old one.
-  const T* field[kBlockRows + 2];
-  T* next_field[kBlockRows];
+  const T* field[kMaxBlockRows + 2];
+  T* next_field[kMaxBlockRows];
 };
 
 // Diffusion and chemistry. True if no new value needs threshold or clamp (of the field: unless

@@ -33,7 +33,7 @@ void Stepper<T>::Resize(size_t n) {
   constexpr size_t kStagger = 11 * kLine;
   const size_t stride = RoundUp(n * n + n + 2 * kLine, kPage) + kStagger;
   memory_.resize(6 * stride);
-  noise_.resize(kBlockRows * n);
+  noise_.resize(kHotRows * n);
   T* at = memory_.data() + kLine;
   for (T** array : {&now_.field, &now_.activator, &now_.inhibitor, &next_.field, &next_.activator,
                     &next_.inhibitor}) {
@@ -122,8 +122,8 @@ StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spik
   StepCounts counts;
   RowBlock<T> block;
   const size_t cells = RowCells();
-  // By bands two rows fill half of the nearest cache, where the features find them.
-  const size_t at_once = order_ == CellOrder::kBands ? 2 : kBlockRows;
+  const bool hot = features != nullptr || params.quantum_jitter;
+  const size_t at_once = order_ == CellOrder::kBands ? 2 : hot ? kHotRows : kMaxBlockRows;
   for (size_t first = 0; first < Rows(); first += at_once) {
     const size_t end = std::min(first + at_once, Rows());
     FillBlock(params, first, end, &block);
@@ -203,7 +203,7 @@ size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const
   }
   if (Cached(n_) || n_ / threads < 4 * kMaxStepsAtOnce) return 1;
   // Measured: more steps cost more halo, fewer read the grid more often.
-  return Wide() ? kMaxStepsAtOnce : 8;
+  return Wide() ? kMaxStepsAtOnce : ShortRows() ? 6 : 8;
 }
 
 template <typename T>
@@ -212,7 +212,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
   if (spikes[0]) unspiked_ = now_.field[Place(spikes[0]->row, spikes[0]->column)];
   AddSpike(spikes[0]);
   const size_t width = Wide() ? kTileColumns + 2 * kColumnHalo : n_;
-  const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, width);
+  const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, Pace(), width);
   scratch_.resize(std::max(scratch_.size(), team.members()));
   const size_t tiles = Tiles(team.members());
   const bool in_place = InPlace(params, steps, tiles);

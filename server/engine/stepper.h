@@ -91,6 +91,8 @@ class Stepper {
   struct Tile {
     size_t row, row_end, column, column_end;
   };
+  // Rows that are stepped before features or jitter take them, while they are in the nearest cache.
+  static constexpr size_t kHotRows = 8;
   class TileRun;
   class TogetherRun;
 
@@ -111,6 +113,10 @@ class Stepper {
   void AddSpike(const std::optional<Spike>& spike);
   const T* RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const;
   void FillBlock(const KernelParams& params, size_t first, size_t end, RowBlock<T>* block) const;
+  // Rows of which many levels of a tile stay in a core's own cache.
+  bool ShortRows() const { return n_ * sizeof(T) <= 384 * sizeof(double); }
+  // Rows that a level of a tile advances at a time (measured).
+  size_t Pace() const { return ShortRows() ? 10 : 4; }
   size_t Tiles(size_t threads) const;
   Tile TileAt(size_t k, size_t tiles) const;
   bool Wide() const;

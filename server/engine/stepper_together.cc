@@ -15,6 +15,7 @@
 namespace mfn::engine {
 namespace {
 
+constexpr size_t kBlockRows = 8;  // a few microseconds' work
 constexpr size_t kMaxBlocks = (kMaxGridSize + kBlockRows - 1) / kBlockRows;
 
 }  // namespace

@@ -17,10 +17,6 @@ namespace mfn::engine {
 
 // Columns on each side of a tile that is not as wide as the grid; a whole number of cache lines.
 inline constexpr size_t kColumnHalo = kMaxStepsAtOnce;
-// Rows that a level of a tile advances at a time (measured), and rows that it keeps: those, and the
-// last two before them.
-inline constexpr size_t kPace = 4;
-inline constexpr size_t kKeep = kPace + 2;
 
 inline size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -42,13 +38,15 @@ class Stepper<T>::TileRun {
         tile_(tile),
         halo_(grid.Wide() ? kColumnHalo : 0),
         in_place_(in_place),
+        pace_(grid.Pace()),
+        keep_(pace_ + 2),
         width_(tile.column_end - tile.column + 2 * halo_),
         pitch_(RoundUp(width_ + 2 * kLine, kLine)),
         scratch_(scratch->data()) {}
 
-  static size_t ScratchSize(size_t steps, size_t width) {
+  static size_t ScratchSize(size_t steps, size_t pace, size_t width) {
     const size_t pitch = RoundUp(width + 2 * kLine, kLine);
-    return 3 * steps * pitch * kKeep;
+    return 3 * steps * pitch * (pace + 2);
   }
 
   // What the last step wrote lies within this.
@@ -60,7 +58,7 @@ class Stepper<T>::TileRun {
     if (first_level == 1) done_[0] = EndRow(0);
     while (done_[steps_] < EndRow(steps_)) {
       for (size_t s = first_level; s <= steps_; ++s) {
-        ptrdiff_t target = std::min(done_[s] + static_cast<ptrdiff_t>(kPace), EndRow(s));
+        ptrdiff_t target = std::min(done_[s] + static_cast<ptrdiff_t>(pace_), EndRow(s));
         if (s > 0) target = std::min(target, done_[s - 1] - 1);
         if (target > done_[s]) AdvanceLevel(s, target);
       }
@@ -85,11 +83,11 @@ class Stepper<T>::TileRun {
 
   // Where level s keeps a row, counted from the level's first cell.
   size_t Kept(ptrdiff_t row) const {
-    return static_cast<size_t>(row + static_cast<ptrdiff_t>(steps_)) % kKeep * pitch_;
+    return static_cast<size_t>(row + static_cast<ptrdiff_t>(steps_)) % keep_ * pitch_;
   }
-  size_t NextKept(size_t at) const { return at + pitch_ == kKeep * pitch_ ? 0 : at + pitch_; }
+  size_t NextKept(size_t at) const { return at + pitch_ == keep_ * pitch_ ? 0 : at + pitch_; }
   T* Level(size_t s, size_t species) const {
-    return scratch_ + (s * 3 + species) * kKeep * pitch_ + kLine;
+    return scratch_ + (s * 3 + species) * keep_ * pitch_ + kLine;
   }
 
   void AdvanceLevel(size_t s, ptrdiff_t target) {
@@ -219,6 +217,8 @@ class Stepper<T>::TileRun {
   const Tile tile_;
   const size_t halo_;
   const bool in_place_;
+  const size_t pace_;   // rows that a level advances at a time
+  const size_t keep_;   // and that it keeps: those, and the last two before them
   const size_t width_;  // of a row with its halo
   const size_t pitch_;  // of rows in scratch
   T* const scratch_;
