@@ -28,58 +28,112 @@ HWY_INLINE int64_t CountNan(D d, hn::Vec<D> x) {
   return static_cast<int64_t>(hn::CountTrue(d, hn::Not(hn::Eq(x, x))));
 }
 
+// What some vectors counted, in each lane: a number of vectors is far from what a float can hold.
 template <class D>
-HWY_INLINE int64_t CountNotFinite(D d, hn::Vec<D> x) {
-  return CountNan(d, hn::Sub(x, x));
+struct Tally {
+  hn::Vec<D> fired, clamped;
+  hn::Vec<D> odd;  // any bit: some value was not finite
+
+  explicit Tally(D d) : fired(hn::Zero(d)), clamped(hn::Zero(d)), odd(hn::Zero(d)) {}
+
+  // x - x is 0 if x is finite.
+  HWY_INLINE void Look(D, hn::Vec<D> x) { odd = hn::Or(odd, hn::Sub(x, x)); }
+
+  bool AllFinite(D /*d*/) const {
+    const hn::RebindToUnsigned<D> bits;
+    return hn::AllTrue(bits, hn::Eq(hn::BitCast(bits, odd), hn::Zero(bits)));
+  }
+
+  void AddTo(D d, StepCounts* counts) const {
+    counts->turing_activations += static_cast<int64_t>(hn::GetLane(hn::SumOfLanes(d, fired)));
+    counts->clamping_events += static_cast<int64_t>(hn::GetLane(hn::SumOfLanes(d, clamped)));
+  }
+};
+
+template <class D, class M>
+HWY_INLINE void Count(D d, M mask, hn::Vec<D>* count) {
+  const auto one = hn::Set(d, static_cast<hn::TFromD<D>>(1));
+  *count = hn::IfThenElse(mask, hn::Add(*count, one), *count);
 }
 
 // A NaN differs from itself, so it counts as clamped, as in the reference.
 template <class D>
-HWY_INLINE hn::Vec<D> ClampField(D d, hn::Vec<D> v, StepCounts* counts) {
+HWY_INLINE hn::Vec<D> ClampField(D d, hn::Vec<D> v, Tally<D>* tally) {
   const auto w = ClampTo(d, v, kFieldMinV, kFieldMaxV);
-  counts->clamping_events += static_cast<int64_t>(hn::CountTrue(d, hn::Not(hn::Eq(w, v))));
-  counts->field_bad += CountNan(d, w);
+  Count(d, hn::Not(hn::Eq(w, v)), &tally->clamped);
   return w;
 }
 
+// What is needed of KernelParams: copied, as what is stored might be part of them for all a
+// compiler knows.
+struct Rules {
+  bool chemistry, clamp_field;
+  double threshold;
+
+  explicit Rules(const KernelParams& p)
+      : chemistry(p.turing_enabled),
+        clamp_field(!p.quantum_jitter),
+        threshold(p.turing_threshold) {}
+};
+
 template <bool kClamped, class D, typename T = hn::TFromD<D>>
-HWY_INLINE void SettleVector(D d, const KernelParams& p, T* field, T* activator, T* inhibitor,
-                             StepCounts* counts) {
+HWY_INLINE void SettleVector(D d, const Rules& rules, T* field, T* activator, T* inhibitor,
+                             Tally<D>* tally) {
   auto v = hn::LoadU(d, field);
-  if (p.turing_enabled) {
+  auto all = v;
+  if (rules.chemistry) {
     const auto a = hn::LoadU(d, activator);
     const auto i = hn::LoadU(d, inhibitor);
-    const auto fires = hn::Gt(a, hn::Set(d, static_cast<T>(p.turing_threshold)));
+    all = hn::Add(all, hn::Add(a, i));
+    const auto fires = hn::Gt(a, hn::Set(d, static_cast<T>(rules.threshold)));
     v = hn::IfThenElse(fires, hn::Add(v, hn::Set(d, static_cast<T>(kTuringIncrementV))), v);
-    counts->turing_activations += static_cast<int64_t>(hn::CountTrue(d, fires));
+    Count(d, fires, &tally->fired);
     if constexpr (kClamped) {
-      counts->activator_bad += CountNan(d, a);
-      counts->inhibitor_bad += CountNan(d, i);
       hn::StoreU(ClampTo(d, a, 0.0, kChemicalMax), d, activator);
       hn::StoreU(ClampTo(d, i, 0.0, kChemicalMax), d, inhibitor);
-    } else {
-      counts->activator_bad += CountNotFinite(d, a);
-      counts->inhibitor_bad += CountNotFinite(d, i);
     }
   }
-  if (!p.quantum_jitter) v = ClampField(d, v, counts);
+  tally->Look(d, all);
+  if (rules.clamp_field) v = ClampField(d, v, tally);
   hn::StoreU(v, d, field);
+}
+
+// Of cells that were settled: no clamp mends a NaN, and what has no clamp must be finite.
+template <bool kClamped, typename T>
+void CountBad(const KernelParams& p, size_t width, const T* field, const T* activator,
+              const T* inhibitor, StepCounts* counts) {
+  const hn::CappedTag<T, 1> d;
+  const auto bad = [d](T x) {
+    const auto v = hn::Set(d, x);
+    return CountNan(d, kClamped ? v : hn::Sub(v, v));
+  };
+  for (size_t j = 0; j < width; ++j) {
+    if (!p.quantum_jitter) counts->field_bad += CountNan(d, hn::Set(d, field[j]));
+    if (!p.turing_enabled) continue;
+    counts->activator_bad += bad(activator[j]);
+    counts->inhibitor_bad += bad(inhibitor[j]);
+  }
 }
 
 template <bool kClamped, typename T>
 void SettleCells(const KernelParams& p, size_t width, T* field, T* activator, T* inhibitor,
                  StepCounts* counts) {
   const hn::ScalableTag<T> widest;
-  StepCounts local = *counts;
+  const hn::CappedTag<T, 1> single;
+  const Rules rules(p);
+  Tally<hn::ScalableTag<T>> tally(widest);
+  Tally<hn::CappedTag<T, 1>> rest(single);
   size_t j = 0;
   for (; j + hn::Lanes(widest) <= width; j += hn::Lanes(widest)) {
-    SettleVector<kClamped>(widest, p, field + j, activator + j, inhibitor + j, &local);
+    SettleVector<kClamped>(widest, rules, field + j, activator + j, inhibitor + j, &tally);
   }
   for (; j < width; ++j) {
-    SettleVector<kClamped>(hn::CappedTag<T, 1>(), p, field + j, activator + j, inhibitor + j,
-                           &local);
+    SettleVector<kClamped>(single, rules, field + j, activator + j, inhibitor + j, &rest);
   }
-  *counts = local;
+  tally.AddTo(widest, counts);
+  rest.AddTo(single, counts);
+  if (tally.AllFinite(widest) && rest.AllFinite(single)) return;
+  CountBad<kClamped>(p, width, field, activator, inhibitor, counts);
 }
 
 template <typename T>
@@ -93,28 +147,37 @@ void Settle(const KernelParams& p, size_t width, T* field, T* activator, T* inhi
 }
 
 template <class D>
-HWY_INLINE void NoiseVector(D d, const double* noise, double* field, StepCounts* counts) {
+HWY_INLINE void NoiseVector(D d, const double* noise, double* field, Tally<D>* tally) {
   const auto v = hn::Add(hn::LoadU(d, field), hn::LoadU(d, noise));
-  hn::StoreU(ClampField(d, v, counts), d, field);
+  tally->Look(d, v);
+  hn::StoreU(ClampField(d, v, tally), d, field);
 }
 
-template <class D>
-HWY_INLINE void NoiseVector(D d, const double* noise, float* field, StepCounts* counts) {
-  const hn::Rebind<float, D> narrow;
+template <class D, class N = hn::Rebind<float, D>>
+HWY_INLINE void NoiseVector(D d, const double* noise, float* field, Tally<N>* tally) {
+  const N narrow;
   const auto v = hn::Add(hn::LoadU(narrow, field), hn::DemoteTo(narrow, hn::LoadU(d, noise)));
-  hn::StoreU(ClampField(narrow, v, counts), narrow, field);
+  tally->Look(narrow, v);
+  hn::StoreU(ClampField(narrow, v, tally), narrow, field);
 }
 
 template <typename T>
 void Noise(size_t width, const double* noise, T* field, StepCounts* counts) {
-  const hn::ScalableTag<double> widest;
-  StepCounts local = *counts;
+  using Widest = hn::ScalableTag<double>;
+  using Single = hn::CappedTag<double, 1>;
+  const hn::Rebind<T, Widest> wide_values;
+  const hn::Rebind<T, Single> single_value;
+  Tally<hn::Rebind<T, Widest>> tally(wide_values);
+  Tally<hn::Rebind<T, Single>> rest(single_value);
   size_t j = 0;
-  for (; j + hn::Lanes(widest) <= width; j += hn::Lanes(widest)) {
-    NoiseVector(widest, noise + j, field + j, &local);
+  for (; j + hn::Lanes(Widest()) <= width; j += hn::Lanes(Widest())) {
+    NoiseVector(Widest(), noise + j, field + j, &tally);
   }
-  for (; j < width; ++j) NoiseVector(hn::CappedTag<double, 1>(), noise + j, field + j, &local);
-  *counts = local;
+  for (; j < width; ++j) NoiseVector(Single(), noise + j, field + j, &rest);
+  tally.AddTo(wide_values, counts);
+  rest.AddTo(single_value, counts);
+  if (tally.AllFinite(wide_values) && rest.AllFinite(single_value)) return;
+  for (size_t k = 0; k < width; ++k) counts->field_bad += field[k] != field[k] ? 1 : 0;
 }
 
 void SettleDouble(const KernelParams& p, size_t width, double* field, double* activator,

@@ -205,6 +205,7 @@ class Stepper<T>::TileRun {
   }
 
   void SettlePart(const RowBlock<T>& b, size_t k, size_t column, size_t width, StepCounts* counts) {
+    if (width == 0) return;
     T* at = b.next_field[k] + column;
     SettleRow(params_, width, at, at + b.next_activator, at + b.next_inhibitor, counts);
   }
