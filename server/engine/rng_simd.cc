@@ -12,6 +12,86 @@ namespace mfn::engine {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+#if HWY_TARGET <= HWY_AVX3
+// With products of 64 bits in vectors: as many generators as there are lanes in two vectors, each
+// jumping as many steps at a time.
+
+// A vector of 128-bit numbers.
+template <class D>
+struct Wide {
+  hn::Vec<D> high, low;
+};
+
+// x -> m * x + a, modulo 2^128.
+template <class D>
+class Jump {
+ public:
+  Jump(D d, Uint128 m, Uint128 a)
+      : m_high_(hn::Set(d, static_cast<uint64_t>(m >> 64))),
+        m_low_(hn::Set(d, static_cast<uint64_t>(m))),
+        m_upper_(hn::ShiftRight<32>(m_low_)),
+        a_high_(hn::Set(d, static_cast<uint64_t>(a >> 64))),
+        a_high_and_carry_(hn::Set(d, static_cast<uint64_t>(a >> 64) + 1)),
+        a_low_(hn::Set(d, static_cast<uint64_t>(a))),
+        half_(hn::Set(d, 0xffffffff)) {}
+
+  HWY_INLINE Wide<D> operator()(Wide<D> x) const {
+    const auto upper = hn::ShiftRight<32>(x.low);
+    const auto ll = Product(x.low, m_low_);
+    const auto t = hn::Add(Product(upper, m_low_), hn::ShiftRight<32>(ll));
+    const auto middle = hn::Add(Product(x.low, m_upper_), hn::And(t, half_));
+    const auto carried = hn::Add(hn::ShiftRight<32>(t), hn::ShiftRight<32>(middle));
+    const auto high_of_lows = hn::Add(Product(upper, m_upper_), carried);
+    const auto product = hn::Or(hn::ShiftLeft<32>(middle), hn::And(ll, half_));
+    const auto low = hn::Add(product, a_low_);
+    const auto cross = hn::Add(hn::Mul(x.high, m_low_), hn::Mul(x.low, m_high_));
+    const auto more = hn::IfThenElse(hn::Lt(low, a_low_), a_high_and_carry_, a_high_);
+    return {hn::Add(hn::Add(cross, high_of_lows), more), low};
+  }
+
+ private:
+  using V = hn::Vec<D>;
+  // Of the lower halves of every lane.
+  static HWY_INLINE V Product(V a, V b) {
+    const hn::Repartition<uint32_t, D> halves;
+    return hn::MulEven(hn::BitCast(halves, a), hn::BitCast(halves, b));
+  }
+
+  V m_high_, m_low_, m_upper_, a_high_, a_high_and_carry_, a_low_, half_;
+};
+
+void Draw(Uint128* state, Uint128 inc, size_t count, RawWords* words) {
+  using D = hn::ScalableTag<uint64_t>;
+  const D d;
+  const size_t lanes = hn::Lanes(d);
+  constexpr size_t kGenerators = 2 * hn::MaxLanes(D());
+  static_assert(RawWords::kCapacity % kGenerators == 0);
+  HWY_ALIGN uint64_t high[kGenerators], low[kGenerators];
+  Uint128 m = 1, a = 0, now = *state;
+  for (size_t k = 0; k < kGenerators; ++k) {
+    now = now * Generator::kMultiplier + inc;
+    high[k] = static_cast<uint64_t>(now >> 64);
+    low[k] = static_cast<uint64_t>(now);
+    m *= Generator::kMultiplier;
+    a = a * Generator::kMultiplier + inc;
+  }
+  const Jump<D> jump(d, m, a);
+  Wide<D> first = {hn::Load(d, high), hn::Load(d, low)};
+  Wide<D> second = {hn::Load(d, high + lanes), hn::Load(d, low + lanes)};
+  for (size_t k = 0; k < count; k += kGenerators) {
+    hn::StoreU(first.high, d, words->high + k);
+    hn::StoreU(second.high, d, words->high + k + lanes);
+    hn::StoreU(hn::Xor(first.high, first.low), d, words->mixed + k);
+    hn::StoreU(hn::Xor(second.high, second.low), d, words->mixed + k + lanes);
+    first = jump(first);
+    second = jump(second);
+  }
+  words->count = count;
+  if (count == 0) return;
+  const uint64_t last = words->high[count - 1];
+  *state = static_cast<Uint128>(last) << 64 | (words->mixed[count - 1] ^ last);
+}
+#else
 // Four generators, each jumping four steps at a time, so that no multiplication waits for the last.
 void Draw(Uint128* state, Uint128 inc, size_t count, RawWords* words) {
   constexpr Uint128 kM = Generator::kMultiplier;
@@ -39,6 +119,7 @@ void Draw(Uint128* state, Uint128 inc, size_t count, RawWords* words) {
   }
   *state = now[count % 4];
 }
+#endif
 
 template <class DU>
 HWY_INLINE hn::Vec<DU> WordsAt(DU du, const RawWords& words, size_t k) {

@@ -14,7 +14,7 @@ namespace mfn::engine {
 // Consecutive outputs of a generator, before their last operation: word k is `mixed[k]` rotated
 // right by the six highest bits of `high[k]`.
 struct RawWords {
-  static constexpr size_t kCapacity = 256;
+  static constexpr size_t kCapacity = 512;
   size_t count = 0;
   uint64_t mixed[kCapacity];
   uint64_t high[kCapacity];
