@@ -202,10 +202,20 @@ void Simulation::FillInitial(const InitialState& given) {
     if (given.field.empty()) return generator_.FillNormal(v, kInitialMeanV, kInitialSdV);
     std::copy(given.field.begin(), given.field.end(), v.begin());
   });
+  // The spans are taken here: doing so makes the grid forget what it knew of its state.
+  const std::span<double> exact[] = {grid_.activator(), grid_.inhibitor()};
+  const std::span<float> floats[] = {fast_.activator(), fast_.inhibitor()};
+  const auto fill = [&](size_t species, Generator* generator) {
+    const std::span<const double> values = species == 0 ? given.activator : given.inhibitor;
+    Set(exact[species], floats[species], wide_[1 + species], [&](std::span<double> v) {
+      if (values.empty()) return DrawChemistry(config_, species == 0, *generator, v);
+      std::copy(values.begin(), values.end(), v.begin());
+    });
+  };
   Team* const together = team();
   if (together == nullptr) {
-    FillChemistry(given, true, &generator_);
-    FillChemistry(given, false, &generator_);
+    fill(0, &generator_);
+    fill(1, &generator_);
     return;
   }
   Generator second = generator_;
@@ -213,23 +223,10 @@ void Simulation::FillInitial(const InitialState& given) {
   const int64_t cells = config_.grid_size * config_.grid_size;
   if (given.activator.empty()) second.Skip(static_cast<uint64_t>(cells));
   together->Run([&](size_t member) {
-    if (member == 0) FillChemistry(given, true, &generator_);
-    if (member == 1 || together->members() == 1) FillChemistry(given, false, &second);
+    if (member == 0) fill(0, &generator_);
+    if (member == 1 || together->members() == 1) fill(1, &second);
   });
   generator_ = second;
-}
-
-void Simulation::FillChemistry(const InitialState& given, bool activator, Generator* generator) {
-  const std::span<const double> values = activator ? given.activator : given.inhibitor;
-  const auto fill = [&](std::span<double> v) {
-    if (values.empty()) return DrawChemistry(config_, activator, *generator, v);
-    std::copy(values.begin(), values.end(), v.begin());
-  };
-  if (activator) {
-    Set(grid_.activator(), fast_.activator(), wide_[1], fill);
-  } else {
-    Set(grid_.inhibitor(), fast_.inhibitor(), wide_[2], fill);
-  }
 }
 
 Team* Simulation::team() {

@@ -151,7 +151,6 @@ class Simulation {
   Expected<void> Allocate();
   void FillInitial(const InitialState& initial);
   Team& TeamOfThreads();
-  void FillChemistry(const InitialState& initial, bool activator, Generator* generator);
   // Sets an array to what `fill` makes of doubles, in the precision of the state.
   template <typename Fill>
   void Set(std::span<double> exact, std::span<float> fast, Widened& wide, const Fill& fill);
