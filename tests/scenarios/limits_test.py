@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A thousand calls, streams and instances at once; readers that stop; clients that die. Memory and
-threads stay bounded, computing stops, and everything is given back. MFN_LONG=1 repeats it.
+threads stay bounded, computing stops, and everything is given back. MFN_LONG=1 repeats it. A sanitizer
+keeps memory of its own, so there resident memory is not looked at, but the server ends without a leak.
 """
 import contextlib
 import json
@@ -9,12 +10,14 @@ import subprocess
 import sys
 import time
 
-from mfnd import BUILD, Mfnd, Skip, run_tests, wait_until
+from mfnd import BUILD, Mfnd, run_tests, wait_until
 from process import Sample
 
 SERVER = 'server: {listen: "127.0.0.1:0", state_dir: "{dir}/state", plugin_dirs: ["{plugins}"]}\n'
 ROUNDS = 10 if os.environ.get("MFN_LONG") else 2
 MIB = 1024  # KiB
+SANITIZED = bool(os.environ.get("MFN_SANITIZE"))
+SLOWER = 20 if SANITIZED else 1
 
 
 def burst(server, *arguments):
@@ -36,15 +39,14 @@ def sample(server):
 
 @contextlib.contextmanager
 def scene(config=SERVER):
-    if os.environ.get("MFN_SANITIZE"):
-        raise Skip("a sanitizer keeps memory of its own")
     with Mfnd(config) as server:
         yield server
+        assert server.stop() == 0, server.log()[-6000:]
 
 
 def wait_for_memory(server, level_kib, what):
     """Resident memory returns to within a tenth and 8 MiB of its level."""
-    wait_until(lambda: sample(server).rss_kib <= level_kib * 1.1 + 8 * MIB,
+    wait_until(lambda: SANITIZED or sample(server).rss_kib <= level_kib * 1.1 + 8 * MIB,
                "memory to return to %d KiB %s, it is %s" % (level_kib, what, sample(server)), 40)
 
 
@@ -66,7 +68,7 @@ def test_thousand_streams_whose_readers_stop():
         client = burst(server, "stream", 1000, 64, 512)
         assert client.stdout.readline() == "open\n"
         peak = sample(server)
-        assert peak.rss_kib - level < 700 * MIB, peak  # 458 KiB of simulation each, and gRPC's buffers
+        assert SANITIZED or peak.rss_kib - level < 700 * MIB, peak  # 458 KiB of simulation each, and gRPC's buffers
         assert peak.threads < 100, peak
         client.kill()
         client.wait()
@@ -90,10 +92,10 @@ def test_a_slow_reader_slows_the_simulation():
 
         wait_until(still, "the simulations to wait for their readers", 30)
         print("    four readers that stopped: %s" % before, flush=True)
-        assert before.rss_kib < 300 * MIB, before
+        assert SANITIZED or before.rss_kib < 300 * MIB, before
         client.kill()
         client.wait()
-        wait_until(lambda: sample(server).rss_kib < before.rss_kib, "the dead client's memory to be free", 40)
+        wait_until(lambda: SANITIZED or sample(server).rss_kib < before.rss_kib, "the dead client's memory to be free", 40)
 
 
 def test_a_dead_client_stops_the_simulation():
@@ -107,7 +109,7 @@ def test_a_dead_client_stops_the_simulation():
         time.sleep(2)  # far more than it may take
         after = sample(server).cpu_seconds - killed
         print("    %.2f s of CPU after the client died" % after, flush=True)
-        assert after < 0.3, after  # 50 ms in each of two threads, two ticks, ending four calls
+        assert after < 0.3 * SLOWER, after  # 50 ms in each of two threads, two ticks, ending four calls
 
 
 def test_thousand_instances():
@@ -126,10 +128,10 @@ def test_thousand_instances():
         taken = sample(server)
         print("    a thousand instances: %s" % taken, flush=True)
         assert taken.threads < 100 and taken.fds < 100, taken
-        assert taken.rss_kib < 200 * MIB, taken
+        assert SANITIZED or taken.rss_kib < 200 * MIB, taken
         begun = time.monotonic()
         assert server.stop() == 0, server.log()[-2000:]
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 20 * SLOWER
 
 
 if __name__ == "__main__":
