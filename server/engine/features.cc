@@ -129,6 +129,7 @@ Expected<void> FeatureAccumulator::Reset(int64_t grid_size, const FeatureConfig&
   frames_ = stable_run_ = 0;
   at_ = pending_ = frame_at_ = 0;
   stable_at_.reset();
+  close_ = false;
   change_sum_ = change_max_ = energy_mean_ = energy_covariance_ = 0.0;
   return {};
 }
@@ -164,9 +165,7 @@ template void FeatureAccumulator::Advance(const double*, const double*, size_t, 
 template void FeatureAccumulator::Advance(const float*, const float*, size_t, const Cell*, size_t);
 
 void FeatureAccumulator::BeginFrame() {
-  sums_ = {};
-  // A NaN would be compared with every change, and is kept anyway.
-  sums_.largest = std::isnan(change_max_) ? std::numeric_limits<double>::infinity() : change_max_;
+  sums_ = NoSums();
   tail_energy_ = 0.0;
   if (pending_ == frame_at_) pending_ = frame_at_ = 0;
   if (frame_at_ + cells_ <= changes_.size()) return;
@@ -179,6 +178,33 @@ void FeatureAccumulator::BeginFrame() {
   }
   pending_ = 0;
   frame_at_ = rest;
+}
+
+// A NaN would be compared with every change, and is kept anyway.
+FrameSums FeatureAccumulator::NoSums() const {
+  FrameSums sums;
+  sums.largest = std::isnan(change_max_) ? std::numeric_limits<double>::infinity() : change_max_;
+  sums.per_cell = close_;
+  return sums;
+}
+
+bool FeatureAccumulator::Suffices(const FrameDraft& draft) const {
+  const double* sums = draft.sums().group_sum;
+  return std::isfinite(std::accumulate(sums, sums + 8, 0.0)) &&
+         (stable_at_ || Stable(draft.sums(), cells_));
+}
+
+void FeatureAccumulator::AddDraft(const FrameDraft& draft) {
+  BeginFrame();
+  std::copy(draft.energies().begin(), draft.energies().end(), leaf_energies_.begin());
+  std::copy(draft.changes().begin(), draft.changes().end(),
+            leaf_sums_.begin() + static_cast<std::ptrdiff_t>(frame_at_ / kSumLeaf));
+  AddEnergy(cells_);
+  if (!stable_at_) CountStable(*Stable(draft.sums(), cells_), draft.sums(), cells_);
+  change_max_ = MaxOrNan(change_max_, draft.sums().largest);
+  frame_at_ += cells_;
+  SumFullChunks();
+  ++frames_;
 }
 
 template <typename T>
@@ -282,28 +308,45 @@ void FeatureAccumulator::SumFullChunks() {
   }
 }
 
-// Whether the deviation of the change must exceed the threshold, from the deviation of groups of 16
-// cells: cells differ at least as much as their groups do. The margins cover all rounding.
-bool FeatureAccumulator::CertainlyUnstable(size_t leaf_cells) const {
-  if (leaf_cells == 0) return false;
-  const double total = std::accumulate(sums_.group_sum, sums_.group_sum + 8, 0.0);
-  const double squares = std::accumulate(sums_.group_square, sums_.group_square + 8, 0.0) / 16.0;
-  const double between = squares - total * total / static_cast<double>(leaf_cells);
+// A bound of the sum of squared deviations of the changes, from the groups': cells differ at least
+// as much as their groups do.
+double FeatureAccumulator::Spread(const FrameSums& sums, size_t leaf_cells) const {
+  const double total = std::accumulate(sums.group_sum, sums.group_sum + 8, 0.0);
+  const double squares = std::accumulate(sums.group_square, sums.group_square + 8, 0.0);
+  return squares / (sums.per_cell ? 1.0 : 16.0) - total * total / static_cast<double>(leaf_cells);
+}
+
+// Whether the deviation of the changes is below the threshold, if that is certain. The margins
+// cover all rounding.
+std::optional<bool> FeatureAccumulator::Stable(const FrameSums& sums, size_t leaf_cells) const {
+  if (leaf_cells == 0) return std::nullopt;
+  const double spread = Spread(sums, leaf_cells);
+  const double squares = std::accumulate(sums.group_square, sums.group_square + 8, 0.0);
   const double threshold = config_.stability_threshold_mv;
-  return between * (1.0 - 1e-6) - squares * 1e-9 >
-         threshold * threshold * static_cast<double>(cells_);
+  const double limit = threshold * threshold * static_cast<double>(cells_);
+  if (spread * (1.0 - 1e-6) - squares * 1e-9 > limit) return false;
+  const bool exact = sums.per_cell && leaf_cells == cells_;
+  if (exact && spread * (1.0 + 1e-6) + squares * 1e-9 < limit) return true;
+  return std::nullopt;
 }
 
 // Section 5.3: the spatial deviation of the change must stay small for a whole window.
-template <typename T>
-void FeatureAccumulator::ScanStability(const Pair<T>& pair, size_t leaf_cells) {
-  if (CertainlyUnstable(leaf_cells) || !(Std(ChangesOf(pair)) < config_.stability_threshold_mv)) {
-    stable_run_ = 0;
-    return;
-  }
-  ++stable_run_;
+void FeatureAccumulator::CountStable(bool stable, const FrameSums& sums, size_t leaf_cells) {
+  stable_run_ = stable ? stable_run_ + 1 : 0;
   const int64_t t = frames_ - 1;  // the change leads from frame t to frame t + 1
   if (stable_run_ >= config_.stability_window) stable_at_ = t - config_.stability_window + 2;
+  // Groups of 16 see of independent changes a quarter of their deviation, of a deviation that is
+  // falling not for long enough.
+  const double near = (sums.per_cell ? 8.0 : 3.0) * config_.stability_threshold_mv;
+  close_ = !stable_at_ && leaf_cells > 0 &&
+           Spread(sums, leaf_cells) < near * near * static_cast<double>(cells_);
+}
+
+template <typename T>
+void FeatureAccumulator::ScanStability(const Pair<T>& pair, size_t leaf_cells) {
+  const std::optional<bool> certain = Stable(sums_, leaf_cells);
+  const bool stable = certain ? *certain : Std(ChangesOf(pair)) < config_.stability_threshold_mv;
+  CountStable(stable, sums_, leaf_cells);
 }
 
 // Running covariance of (t, E): no energy needs to be kept.

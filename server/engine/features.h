@@ -11,11 +11,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "server/engine/aligned.h"
 #include "server/engine/cancel.h"
 #include "server/engine/error.h"
+#include "server/engine/frame_draft.h"
 #include "server/engine/sum_simd.h"
 
 namespace mfn::engine {
@@ -134,6 +136,18 @@ class FeatureAccumulator {
   void Advance(const T* before, const T* frame_v, size_t ready, const Cell* changed,
                size_t lanes = 1);
 
+  // The same for frames that were gathered as drafts, of a grid whose side is a multiple of 128.
+  // Whether there may be drafts now, and with what they begin.
+  bool TakesDrafts() const { return frames_ > 0 && grid_size_ % int64_t{kSumLeaf} == 0; }
+  FrameSums NoSums() const;
+  // Whether a draft is enough: while it is open whether the field is stable, the changes themselves
+  // may be needed, or groups of one cell. If it is for all that were gathered together, they may be
+  // added, in order.
+  bool Suffices(const FrameDraft& draft) const;
+  // Makes the next drafts, which cost more, suffice where others might not; false if it was so.
+  bool LookCloser() { return !std::exchange(close_, true); }
+  void AddDraft(const FrameDraft& draft);
+
   // The features of all frames so far; static ones are those of the last frame, which is given
   // again. kInvalidArgument if there was no frame. More frames may follow, also after kCancelled.
   Expected<Features> Finish(std::span<const double> last_frame_v, const CancelCheck& cancel = {});
@@ -186,7 +200,9 @@ class FeatureAccumulator {
   void SumFullChunks();
   template <typename T>
   std::span<const double> ChangesOf(const Pair<T>& pair);
-  bool CertainlyUnstable(size_t leaf_cells) const;
+  std::optional<bool> Stable(const FrameSums& sums, size_t leaf_cells) const;
+  void CountStable(bool stable, const FrameSums& sums, size_t leaf_cells);
+  double Spread(const FrameSums& sums, size_t leaf_cells) const;
   template <typename T>
   void ScanStability(const Pair<T>& pair, size_t leaf_cells);
   void AddEnergy(size_t leaf_cells);
@@ -213,6 +229,7 @@ class FeatureAccumulator {
   FrameSums sums_;                     // of the current frame
   double change_sum_ = 0.0;            // full chunks, which run across frame borders
   double change_max_ = 0.0;
+  bool close_ = false;  // whether the last changes' deviation was not far from the threshold
   int64_t stable_run_ = 0;
   std::optional<int64_t> stable_at_;
   double energy_mean_ = 0.0;        // of E(t), mV^2

@@ -156,10 +156,11 @@ void ExpectFeaturesOfHistory(const SimulationConfig& config, double threshold_mv
 
 // Features take in floats while stepping; the history has them as doubles. 4: less than a block;
 // 33, 72: changes are kept, with and without a tail; 64, 128, 192: they are not, and cells lie by
-// bands when nobody looks on. Both precisions take the same way. A spike before nearly
-// every step, and thresholds below which the field is never, later and from the start at rest.
+// bands when nobody looks on; 384: tiles go several steps ahead. Both precisions take the same way.
+// A spike before nearly every step, and thresholds below which the field is never, later and from
+// the start at rest.
 TEST(FastTest, FeaturesAreThoseOfItsHistory) {
-  for (int64_t n : {4, 33, 64, 72, 128, 192}) {
+  for (int64_t n : {4, 33, 64, 72, 128, 192, 384}) {
     for (Precision precision : {Precision::kFast, Precision::kExact}) {
       for (double threshold_mv : {0.001, 0.2, 50.0}) {
         for (bool jitter : {false, true}) {

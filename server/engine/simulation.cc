@@ -150,6 +150,7 @@ Expected<void> Simulation::Start(const SimulationConfig& config, const InitialSt
   ready_ = false;
   failure_.reset();
   counters_ = {};
+  undrafted_ = 0;
   if (auto valid = ValidateEngine(config); !valid.ok()) return valid;
   if (initial != nullptr) {
     if (auto valid = CheckInitial(*initial, config); !valid.ok()) return valid;
@@ -290,6 +291,59 @@ int64_t Simulation::StepMany(int64_t steps) {
   return fast() ? StepMany(fast_, steps) : StepMany(grid_, steps);
 }
 
+int64_t Simulation::StepDrafted(int64_t steps, FeatureAccumulator* features) {
+  if (!ready_ || failure_ || config_.grid_size > int64_t{kMaxDraftSide} ||
+      !features->TakesDrafts()) {
+    return 0;
+  }
+  if (undrafted_ > 0) {
+    --undrafted_;
+    return 0;
+  }
+  const size_t alone = fast() ? fast_.StepsAtOnce(params_, 1) : grid_.StepsAtOnce(params_, 1);
+  if (alone < 2) return 0;
+  std::optional<Team> borrowed;
+  if (cores_ != nullptr) {
+    borrowed.emplace(*cores_, static_cast<size_t>(config_.grid_size / kRowsPerMember));
+  }
+  Team& team = borrowed ? *borrowed : TeamOfThreads();
+  return fast() ? StepDrafted(fast_, steps, team, features)
+                : StepDrafted(grid_, steps, team, features);
+}
+
+// As StepMany; and if a draft does not suffice, some steps are taken one by one.
+template <typename T>
+int64_t Simulation::StepDrafted(Stepper<T>& grid, int64_t steps, Team& team,
+                                FeatureAccumulator* features) {
+  const size_t at_once =
+      std::min(grid.StepsAtOnce(params_, team.members()), static_cast<size_t>(steps));
+  if (at_once < 2) return 0;
+  const std::span<FrameDraft> drafts(drafts_.data(), at_once);
+  for (FrameDraft& draft : drafts) draft.Reset(grid.n(), features->NoSums());
+  const Generator generator = generator_;
+  const Counters counters = counters_;
+  Spikes spikes;
+  for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
+  const StepCounts counts = grid.StepMany(params_, at_once, spikes, team, drafts);
+  const bool finite = !config_.check_stability || counts.Finite();
+  if (!finite || !std::ranges::all_of(drafts, [features](const FrameDraft& draft) {
+        return features->Suffices(draft);
+      })) {
+    grid.UndoMany(spikes);
+    generator_ = generator;
+    counters_ = counters;
+    // Once more with closer looks, or else past these steps one by one.
+    const bool retry = finite && features->LookCloser();
+    undrafted_ = retry ? 0 : static_cast<int64_t>(at_once);
+    return retry ? StepDrafted(grid, steps, team, features) : 0;
+  }
+  for (const FrameDraft& draft : drafts) features->AddDraft(draft);
+  Count(counts);
+  for (Widened& wide : wide_) wide.Forget();
+  counters_.steps_computed += static_cast<int64_t>(at_once);
+  return static_cast<int64_t>(at_once);
+}
+
 int64_t Simulation::StepTogether(int64_t steps, FeatureAccumulator* features) {
   const bool finite =
       std::isfinite(params_.alpha + params_.d_activator + params_.d_inhibitor +
@@ -358,8 +412,7 @@ void Simulation::CheckStability(const StepCounts& counts) {
 Expected<int64_t> Simulation::Run(int64_t steps, const StepObserver& observer,
                                   const CancelCheck& cancel, FeatureAccumulator* features) {
   const Cores::Seat seat(cores_);
-  const bool together = features != nullptr && config_.grid_size >= kTogetherSide;
-  if (!ready_ || observer || together) return RunAsItLies(steps, observer, cancel, features);
+  if (!ready_ || observer) return RunAsItLies(steps, observer, cancel, features);
   if (fast()) {
     fast_.Arrange(params_, steps, features != nullptr, team());
   } else {
@@ -382,9 +435,14 @@ Expected<int64_t> Simulation::RunAsItLies(int64_t steps, const StepObserver& obs
           "cancelled after " + std::to_string(counters_.steps_computed) + " steps were computed";
       return error;
     }
-    const int64_t many = observer              ? 0
-                         : features != nullptr ? StepTogether(steps - done, features)
-                                               : StepMany(steps - done);
+    const int64_t left = steps - done;
+    int64_t many = 0;
+    if (!observer && features != nullptr) {
+      many = StepDrafted(left, features);
+      if (many == 0) many = StepTogether(left, features);
+    } else if (!observer) {
+      many = StepMany(left);
+    }
     if (failure_) return *failure_;
     done += many;
     if (many > 0) continue;
@@ -398,6 +456,7 @@ Expected<int64_t> Simulation::RunAsItLies(int64_t steps, const StepObserver& obs
 size_t Simulation::MemoryBytes() const {
   size_t bytes = grid_.MemoryBytes() + fast_.MemoryBytes() + features_.MemoryBytes();
   for (const Widened& wide : wide_) bytes += wide.MemoryBytes();
+  for (const FrameDraft& draft : drafts_) bytes += draft.MemoryBytes();
   return bytes;
 }
 

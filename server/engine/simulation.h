@@ -163,7 +163,11 @@ class Simulation {
   int64_t StepMany(int64_t steps);
   template <typename T>
   int64_t StepMany(Stepper<T>& grid, int64_t steps);
-  // The same with features, together with whoever is idle.
+  // The same with features, with whoever is idle: tiles that make drafts of the frames.
+  int64_t StepDrafted(int64_t steps, FeatureAccumulator* features);
+  template <typename T>
+  int64_t StepDrafted(Stepper<T>& grid, int64_t steps, Team& team, FeatureAccumulator* features);
+  // The same where there are no drafts: step by step, together with whoever is idle.
   int64_t StepTogether(int64_t steps, FeatureAccumulator* features);
   std::optional<Spike> NextSpike();
   void Count(const StepCounts& counts);
@@ -184,6 +188,8 @@ class Simulation {
   Cores* cores_ = nullptr;
   std::optional<Team> team_;
   size_t team_threads_ = 0;  // for which it was made
+  std::array<FrameDraft, kMaxStepsAtOnce> drafts_;
+  int64_t undrafted_ = 0;  // steps to take before drafts are tried again
 };
 
 }  // namespace mfn::engine

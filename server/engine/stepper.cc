@@ -208,14 +208,14 @@ size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const
 
 template <typename T>
 StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const Spikes& spikes,
-                                Team& team) {
+                                Team& team, std::span<FrameDraft> drafts) {
   if (spikes[0]) unspiked_ = now_.field[Place(spikes[0]->row, spikes[0]->column)];
   AddSpike(spikes[0]);
   const size_t width = Wide() ? kTileColumns + 2 * kColumnHalo : n_;
   const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, Pace(), width);
   scratch_.resize(std::max(scratch_.size(), team.members()));
   const size_t tiles = Tiles(team.members());
-  const bool in_place = InPlace(params, steps, tiles);
+  const bool in_place = drafts.empty() && InPlace(params, steps, tiles);
   for (size_t k = 0; in_place && k < tiles; ++k) KeepBorders(params, steps, TileAt(k, tiles));
   std::atomic<size_t> next_tile{0};
   std::mutex mutex;
@@ -225,11 +225,12 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
     AlignedVector<T>& scratch = scratch_[member];
     if (scratch.size() < size) scratch.resize(size);
     for (size_t k; (k = next_tile.fetch_add(1)) < tiles;) {
-      TileRun run(*this, params, steps, spikes, TileAt(k, tiles), in_place, &scratch);
+      TileRun run(*this, params, steps, spikes, TileAt(k, tiles), in_place, drafts, &scratch);
       const StepCounts more = run.Run();
       const std::lock_guard lock(mutex);
       counts += more;
       seen = Union(seen, run.seen());
+      run.MergeDrafts();
     }
   });
   reach_ = Settled(seen, params);

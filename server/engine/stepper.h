@@ -18,6 +18,7 @@
 
 #include "server/engine/aligned.h"
 #include "server/engine/features.h"
+#include "server/engine/frame_draft.h"
 #include "server/engine/kernel.h"
 #include "server/engine/kernel_simd.h"
 #include "server/engine/reach.h"
@@ -26,6 +27,7 @@
 namespace mfn::engine {
 
 inline constexpr size_t kMaxStepsAtOnce = 16;
+inline constexpr size_t kMaxDraftSide = 1024;
 
 // The spike before each of the steps that are taken at once.
 using Spikes = std::array<std::optional<Spike>, kMaxStepsAtOnce>;
@@ -53,8 +55,8 @@ class Stepper {
 
   // Before and after many steps without an observer: the order of the cells in which they are
   // cheapest, if there is one, and back to row by row. Turning costs about as much as two steps, so
-  // this does nothing for a few. With `features`, Step may be given some, StepTogether is not to be
-  // called. `team`, unless null, shares the work.
+  // this does nothing for a few. With `features`, Step may be given some. `team`, unless null,
+  // shares the work.
   void Arrange(const KernelParams& params, int64_t steps, bool features, Team* team = nullptr);
   void ArrangeByColumns(const KernelParams& params, Team* team = nullptr);
 
@@ -66,8 +68,11 @@ class Stepper {
   // How many steps should be taken at once; 1: only Step is possible, or nothing is to be gained.
   size_t StepsAtOnce(const KernelParams& params, size_t threads) const;
 
-  // `steps` steps, at most StepsAtOnce for team.members() threads.
-  StepCounts StepMany(const KernelParams& params, size_t steps, const Spikes& spikes, Team& team);
+  // `steps` steps, at most StepsAtOnce for team.members() threads. With `drafts`, unless empty one
+  // for each step, what the features need of the frames goes there; n is a multiple of 128 then, at
+  // most kMaxDraftSide, and the state lies by columns.
+  StepCounts StepMany(const KernelParams& params, size_t steps, const Spikes& spikes, Team& team,
+                      std::span<FrameDraft> drafts = {});
 
   // Up to `steps` steps, at most kMaxStepsAtOnce, by a team of any size, whose frames `features`
   // takes in; no jitter, finite parameters, n at most kMaxGridSize. With stop_if_bad it ends after
@@ -103,7 +108,7 @@ class Stepper {
   // Grids up to this side stay in a core's own cache with both states.
   static constexpr size_t kCachedSide = 160 * sizeof(double) / sizeof(T);
   // Longer rows are cut, with a halo on each side.
-  static constexpr size_t kLongRow = 1024;
+  static constexpr size_t kLongRow = kMaxDraftSide;
   static bool Cached(size_t n) { return n <= kCachedSide; }
   bool HasBands(const KernelParams& params) const;
   // Rows of vectors, if the state lies by bands.

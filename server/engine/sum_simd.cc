@@ -158,13 +158,18 @@ HWY_INLINE V LoadWide(const float* a) {
   return hn::PromoteTo(Wide(), hn::LoadU(hn::Rebind<float, Wide>(), a));
 }
 
-enum class Changes { kNone, kSummed, kKept };
+enum class Changes { kNone, kSummed, kSquared, kKept, kKeptAndSquared };
+constexpr bool AreSquared(Changes c) {
+  return c == Changes::kSquared || c == Changes::kKeptAndSquared;
+}
+constexpr bool AreKept(Changes c) { return c == Changes::kKept || c == Changes::kKeptAndSquared; }
 
 // kVectors vectors, each `pitch` values after the last, of leaves: vector by vector they go to
 // kVectors sums. `groups` times, one behind the other at a distance of `stride`.
 template <size_t kVectors>
 struct Sums {
   V energy[kVectors], change[kVectors];
+  V square;  // of each change, if they are squared
 };
 
 template <Changes kChanges, size_t kVectors, typename T>
@@ -174,6 +179,7 @@ HWY_INLINE Sums<kVectors> AddGroups(const T* before, const T* after, size_t pitc
   const V scale = hn::Set(d, 1000.0);
   Sums<kVectors> sums;
   for (size_t q = 0; q < kVectors; ++q) sums.energy[q] = sums.change[q] = hn::Zero(d);
+  sums.square = hn::Zero(d);
   for (size_t group = 0; group < kSumLeaf / 8; ++group) {
     for (size_t q = 0; q < kVectors; ++q) {
       const size_t at = group * stride + q * pitch;
@@ -182,7 +188,10 @@ HWY_INLINE Sums<kVectors> AddGroups(const T* before, const T* after, size_t pitc
       if constexpr (kChanges != Changes::kNone) {
         const V moved = hn::Abs(hn::Sub(h, hn::Mul(LoadWide(before + at), scale)));
         sums.change[q] = hn::Add(sums.change[q], moved);
-        if constexpr (kChanges == Changes::kKept) hn::StoreU(moved, d, change + at);
+        if constexpr (AreSquared(kChanges)) {
+          sums.square = hn::Add(sums.square, hn::Mul(moved, moved));
+        }
+        if constexpr (AreKept(kChanges)) hn::StoreU(moved, d, change + at);
       }
     }
   }
@@ -215,16 +224,19 @@ struct Totals {
 
   // No change is larger than the sum that it went into, and sums are seldom larger than what was
   // seen before.
-  template <size_t kVectors, typename T>
+  template <bool kPerCell, size_t kVectors, typename T>
   HWY_INLINE void Add(const Sums<kVectors>& sums, const T* before, const T* after, size_t pitch,
                       size_t stride) {
     const Wide d;
     V most = sums.change[0];
     for (size_t q = 0; q < kVectors; ++q) {
       sum = hn::Add(sum, sums.change[q]);
-      square = hn::Add(square, hn::Mul(sums.change[q], sums.change[q]));
+      if constexpr (!kPerCell) {
+        square = hn::Add(square, hn::Mul(sums.change[q], sums.change[q]));
+      }
       most = hn::Max(most, sums.change[q]);
     }
+    if constexpr (kPerCell) square = hn::Add(square, sums.square);
     if (HWY_LIKELY(hn::AllTrue(d, hn::Le(most, largest)))) return;
     const double here = LargestOfGroups<kVectors>(before, after, pitch, stride);
     largest = hn::Max(largest, hn::Set(d, here));
@@ -244,12 +256,12 @@ void AddLeavesOf(const T* before, const T* after, size_t leaves, double* change,
   Totals totals(*frame);
   for (size_t b = 0; b < leaves; ++b) {
     const size_t at = b * kSumLeaf;
-    const auto sums = AddGroups<kChanges, kParts>(
-        before + at, after + at, kLanes, 8, kChanges == Changes::kKept ? change + at : nullptr);
+    const auto sums = AddGroups<kChanges, kParts>(before + at, after + at, kLanes, 8,
+                                                  AreKept(kChanges) ? change + at : nullptr);
     to.energies[b] = TreeOf(sums.energy);
     if constexpr (kChanges != Changes::kNone) {
       to.changes[b] = TreeOf(sums.change);
-      totals.Add(sums, before + at, after + at, kLanes, 8);
+      totals.Add<AreSquared(kChanges)>(sums, before + at, after + at, kLanes, 8);
     }
   }
   totals.AddTo(frame);
@@ -261,9 +273,12 @@ void AddLeaves(const T* before, const T* after, size_t leaves, double* change, c
   if (before == nullptr) {
     AddLeavesOf<Changes::kNone>(after, after, leaves, nullptr, to, frame);
   } else if (change == nullptr) {
-    AddLeavesOf<Changes::kSummed>(before, after, leaves, nullptr, to, frame);
+    frame->per_cell ? AddLeavesOf<Changes::kSquared>(before, after, leaves, nullptr, to, frame)
+                    : AddLeavesOf<Changes::kSummed>(before, after, leaves, nullptr, to, frame);
   } else {
-    AddLeavesOf<Changes::kKept>(before, after, leaves, change, to, frame);
+    frame->per_cell
+        ? AddLeavesOf<Changes::kKeptAndSquared>(before, after, leaves, change, to, frame)
+        : AddLeavesOf<Changes::kKept>(before, after, leaves, change, to, frame);
   }
 }
 
@@ -284,9 +299,9 @@ void AddByLanesOf(const T* before, const T* after, size_t lanes, size_t leaves, 
         const auto sums =
             AddGroups<kChanges, 4>(before + at, after + at, lanes, 8 * lanes, nullptr);
         if constexpr (kChanges != Changes::kNone) {
-          totals.Add(sums, before + at, after + at, lanes, 8 * lanes);
+          totals.Add<AreSquared(kChanges)>(sums, before + at, after + at, lanes, 8 * lanes);
         }
-        return Sums<1>{{HalfTree(sums.energy)}, {HalfTree(sums.change)}};
+        return Sums<1>{{HalfTree(sums.energy)}, {HalfTree(sums.change)}, sums.square};
       };
       const Sums<1> low = half(first);
       const Sums<1> high = half(first + 4 * lanes);
@@ -305,6 +320,8 @@ void AddByLanes(const T* before, const T* after, size_t lanes, size_t leaves, si
                 const LeafSums& to, FrameSums* frame) {
   if (before == nullptr) {
     AddByLanesOf<Changes::kNone>(after, after, lanes, leaves, lane_leaves, to, frame);
+  } else if (frame->per_cell) {
+    AddByLanesOf<Changes::kSquared>(before, after, lanes, leaves, lane_leaves, to, frame);
   } else {
     AddByLanesOf<Changes::kSummed>(before, after, lanes, leaves, lane_leaves, to, frame);
   }

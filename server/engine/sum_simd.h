@@ -34,9 +34,10 @@ Range RangeOf(const double* a, size_t n);
 struct FrameSums {
   // |change|, mV, the largest here or before; a NaN may be missed, but group_sum shows it.
   double largest = 0.0;
-  // Of |change| in groups of 16: every eighth cell of a leaf.
-  double group_sum[8] = {};     // sum over groups of their sums
-  double group_square[8] = {};  // of their squares
+  // Whether a group, below, is one cell; else 16: every eighth cell of a leaf, which is cheaper.
+  bool per_cell = false;
+  double group_sum[8] = {};     // sum of |change| over all groups
+  double group_square[8] = {};  // of the squares of their sums
 };
 
 // Pairwise sums over each leaf: of h * h, mV^2, and of |h - h before|, mV; h = v * 1000.

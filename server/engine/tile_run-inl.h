@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
+#include <span>
 
 #include "server/engine/aligned.h"
 #include "server/engine/kernel_simd.h"
@@ -28,7 +29,7 @@ template <typename T>
 class Stepper<T>::TileRun {
  public:
   TileRun(const Stepper& grid, const KernelParams& params, size_t steps, const Spikes& spikes,
-          const Tile& tile, bool in_place, AlignedVector<T>* scratch)
+          const Tile& tile, bool in_place, std::span<FrameDraft> drafts, AlignedVector<T>* scratch)
       : grid_(grid),
         params_(params),
         steps_(steps),
@@ -38,11 +39,15 @@ class Stepper<T>::TileRun {
         tile_(tile),
         halo_(grid.Wide() ? kColumnHalo : 0),
         in_place_(in_place),
+        drafts_(drafts),
         pace_(grid.Pace()),
         keep_(pace_ + 2),
         width_(tile.column_end - tile.column + 2 * halo_),
         pitch_(RoundUp(width_ + 2 * kLine, kLine)),
-        scratch_(scratch->data()) {}
+        scratch_(scratch->data()) {
+    for (size_t s = 0; s < drafts_.size(); ++s) sums_[s] = drafts_[s].NoSums();
+    unspiked_[0] = grid.unspiked_;
+  }
 
   static size_t ScratchSize(size_t steps, size_t pace, size_t width) {
     const size_t pitch = RoundUp(width + 2 * kLine, kLine);
@@ -51,6 +56,10 @@ class Stepper<T>::TileRun {
 
   // What the last step wrote lies within this.
   const Reach& seen() const { return seen_; }
+  // By one thread at a time.
+  void MergeDrafts() const {
+    for (size_t s = 0; s < drafts_.size(); ++s) drafts_[s].Merge(sums_[s]);
+  }
 
   StepCounts Run() {
     const size_t first_level = halo_ > 0 ? 0 : 1;
@@ -117,11 +126,13 @@ class Stepper<T>::TileRun {
     }
   }
 
-  void AddSpike(size_t s, ptrdiff_t row) const {
+  void AddSpike(size_t s, ptrdiff_t row) {
     if (!spikes_[s] || spikes_[s]->row != Wrapped(row)) return;
     T* cells = Level(s, 0) + Kept(row);
     if (halo_ == 0) {
-      cells[grid_.Place(0, spikes_[s]->column)] += static_cast<T>(spikes_[s]->volt);
+      T& cell = cells[grid_.Place(0, spikes_[s]->column)];
+      unspiked_[s] = cell;
+      cell += static_cast<T>(spikes_[s]->volt);
       return;
     }
     const size_t n = grid_.n_;
@@ -151,6 +162,28 @@ class Stepper<T>::TileRun {
     Reach passed = kNothingSeen;
     Reach* seen = last ? &seen_ : watch_ ? &passed : nullptr;
     if (!StepRows(params_, block, seen)) Settle(s, block, last ? 0 : halo_);
+    if (!drafts_.empty()) AddToDraft(s, block);
+  }
+
+  bool Own(ptrdiff_t row) const {
+    return row >= static_cast<ptrdiff_t>(tile_.row) && row < static_cast<ptrdiff_t>(tile_.row_end);
+  }
+
+  // The tile's own rows of the frame after s steps, whose spike was no part of the frame before.
+  void AddToDraft(size_t s, const RowBlock<T>& block) {
+    const std::optional<Spike>& spike = spikes_[s - 1];
+    for (size_t k = 0; k < block.rows; ++k) {
+      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k);
+      if (!Own(row)) continue;
+      const T* before = block.field[k + 1];
+      alignas(kCacheLine) T changed[kMaxDraftSide];
+      if (spike && spike->row == static_cast<size_t>(row)) {
+        std::copy_n(before, width_, changed);
+        changed[spike->column] = unspiked_[s - 1];
+        before = changed;
+      }
+      drafts_[s - 1].AddRow(static_cast<size_t>(row), before, block.next_field[k], &sums_[s - 1]);
+    }
   }
 
   Fields LevelFields(size_t s) const { return {Level(s, 0), Level(s, 1), Level(s, 2)}; }
@@ -161,8 +194,7 @@ class Stepper<T>::TileRun {
     const Fields& now = grid_.now_;
     for (size_t k = 0; k < block->rows + 2; ++k) {
       const ptrdiff_t row = done_[1] - 1 + static_cast<ptrdiff_t>(k);
-      const bool own = !in_place_ || (row >= static_cast<ptrdiff_t>(tile_.row) &&
-                                      row < static_cast<ptrdiff_t>(tile_.row_end));
+      const bool own = !in_place_ || Own(row);
       block->field[k] = (own ? now.field : grid_.next_.field) + Wrapped(row) * grid_.n_;
     }
     block->activator = now.activator - now.field;
@@ -193,9 +225,7 @@ class Stepper<T>::TileRun {
   // Counts the tile's own cells only: its halo is counted by its neighbours.
   void Settle(size_t s, const RowBlock<T>& block, size_t halo) {
     for (size_t k = 0; k < block.rows; ++k) {
-      const ptrdiff_t row = done_[s] + static_cast<ptrdiff_t>(k);
-      const bool own =
-          row >= static_cast<ptrdiff_t>(tile_.row) && row < static_cast<ptrdiff_t>(tile_.row_end);
+      const bool own = Own(done_[s] + static_cast<ptrdiff_t>(k));
       StepCounts ignored;
       const size_t inner = block.width - 2 * halo;
       SettlePart(block, k, 0, halo, &ignored);
@@ -218,6 +248,7 @@ class Stepper<T>::TileRun {
   const Tile tile_;
   const size_t halo_;
   const bool in_place_;
+  const std::span<FrameDraft> drafts_;
   const size_t pace_;   // rows that a level advances at a time
   const size_t keep_;   // and that it keeps: those, and the last two before them
   const size_t width_;  // of a row with its halo
@@ -226,6 +257,8 @@ class Stepper<T>::TileRun {
   ptrdiff_t done_[kMaxStepsAtOnce + 1] = {};  // rows of each level before this one are there
   StepCounts counts_;
   Reach seen_ = kNothingSeen;
+  FrameSums sums_[kMaxStepsAtOnce];  // of the drafts
+  T unspiked_[kMaxStepsAtOnce];      // the cell of each step's spike before it
 };
 
 }  // namespace mfn::engine
