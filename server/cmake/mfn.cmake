@@ -101,6 +101,6 @@ function(mfn_test)
   if(ARG_GRPC)
     list(APPEND properties DISABLED ${MFN_GRPC_TESTS_DISABLED})
   endif()
-  gtest_discover_tests(${ARG_NAME} TEST_PREFIX "${ARG_NAME}." DISCOVERY_MODE PRE_TEST
+  gtest_discover_tests(${ARG_NAME} TEST_PREFIX "${ARG_NAME}." NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST
     DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
 endfunction()
