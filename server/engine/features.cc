@@ -200,7 +200,7 @@ void FeatureAccumulator::AddDraft(const FrameDraft& draft) {
   std::copy(draft.changes().begin(), draft.changes().end(),
             leaf_sums_.begin() + static_cast<std::ptrdiff_t>(frame_at_ / kSumLeaf));
   AddEnergy(cells_);
-  if (!stable_at_) CountStable(*Stable(draft.sums(), cells_), draft.sums(), cells_);
+  if (!stable_at_) CountStable(*Stable(draft.sums(), cells_), draft.sums(), cells_, 3.0);
   change_max_ = MaxOrNan(change_max_, draft.sums().largest);
   frame_at_ += cells_;
   SumFullChunks();
@@ -331,13 +331,14 @@ std::optional<bool> FeatureAccumulator::Stable(const FrameSums& sums, size_t lea
 }
 
 // Section 5.3: the spatial deviation of the change must stay small for a whole window.
-void FeatureAccumulator::CountStable(bool stable, const FrameSums& sums, size_t leaf_cells) {
+void FeatureAccumulator::CountStable(bool stable, const FrameSums& sums, size_t leaf_cells,
+                                     double margin) {
   stable_run_ = stable ? stable_run_ + 1 : 0;
   const int64_t t = frames_ - 1;  // the change leads from frame t to frame t + 1
   if (stable_run_ >= config_.stability_window) stable_at_ = t - config_.stability_window + 2;
-  // Groups of 16 see of independent changes a quarter of their deviation, of a deviation that is
-  // falling not for long enough.
-  const double near = (sums.per_cell ? 8.0 : 3.0) * config_.stability_threshold_mv;
+  // Groups of 16 see of independent changes a quarter of their deviation. `margin`: how many times
+  // nearer it may come until one looks again.
+  const double near = (sums.per_cell ? 4.0 : 1.0) * margin * config_.stability_threshold_mv;
   close_ = !stable_at_ && leaf_cells > 0 &&
            Spread(sums, leaf_cells) < near * near * static_cast<double>(cells_);
 }
@@ -346,7 +347,7 @@ template <typename T>
 void FeatureAccumulator::ScanStability(const Pair<T>& pair, size_t leaf_cells) {
   const std::optional<bool> certain = Stable(sums_, leaf_cells);
   const bool stable = certain ? *certain : Std(ChangesOf(pair)) < config_.stability_threshold_mv;
-  CountStable(stable, sums_, leaf_cells);
+  CountStable(stable, sums_, leaf_cells, 1.25);
 }
 
 // Running covariance of (t, E): no energy needs to be kept.

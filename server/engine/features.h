@@ -201,7 +201,7 @@ class FeatureAccumulator {
   template <typename T>
   std::span<const double> ChangesOf(const Pair<T>& pair);
   std::optional<bool> Stable(const FrameSums& sums, size_t leaf_cells) const;
-  void CountStable(bool stable, const FrameSums& sums, size_t leaf_cells);
+  void CountStable(bool stable, const FrameSums& sums, size_t leaf_cells, double margin);
   double Spread(const FrameSums& sums, size_t leaf_cells) const;
   template <typename T>
   void ScanStability(const Pair<T>& pair, size_t leaf_cells);

@@ -1,6 +1,7 @@
 #include "server/engine/stepper.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <limits>
@@ -15,6 +16,7 @@ namespace {
 
 // Longer rows are cut into so many columns; a whole number of cache lines.
 constexpr size_t kTileColumns = 512;
+constexpr size_t kMaxTilesInPlace = 16;
 
 bool IsFinite(const KernelParams& p) {
   return std::isfinite(p.alpha + p.d_activator + p.d_inhibitor + p.r_activator + p.r_inhibitor +
@@ -172,8 +174,8 @@ typename Stepper<T>::Tile Stepper<T>::TileAt(size_t k, size_t tiles) const {
 // may be a cell that another thread writes.
 template <typename T>
 bool Stepper<T>::InPlace(const KernelParams& params, size_t steps, size_t tiles) const {
-  return (tiles == 1 || order_ == CellOrder::kLanes) && !Wide() && steps >= 2 &&
-         std::holds_alternative<Mfn>(params.kinetics);
+  return (tiles == 1 || (order_ == CellOrder::kLanes && tiles <= kMaxTilesInPlace)) && !Wide() &&
+         steps >= 2 && std::holds_alternative<Mfn>(params.kinetics);
 }
 
 // Puts a tile's first and last rows aside, in the other state, for those that lie next to them.
@@ -216,7 +218,11 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
   scratch_.resize(std::max(scratch_.size(), team.members()));
   const size_t tiles = Tiles(team.members());
   const bool in_place = drafts.empty() && InPlace(params, steps, tiles);
-  for (size_t k = 0; in_place && k < tiles; ++k) KeepBorders(params, steps, TileAt(k, tiles));
+  // Whoever comes first to a tile or to one beside it keeps its borders.
+  std::array<std::once_flag, kMaxTilesInPlace> kept;
+  const auto keep = [&](size_t k) {
+    std::call_once(kept[k], [&] { KeepBorders(params, steps, TileAt(k, tiles)); });
+  };
   std::atomic<size_t> next_tile{0};
   std::mutex mutex;
   StepCounts counts;
@@ -225,6 +231,9 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
     AlignedVector<T>& scratch = scratch_[member];
     if (scratch.size() < size) scratch.resize(size);
     for (size_t k; (k = next_tile.fetch_add(1)) < tiles;) {
+      for (size_t beside : {k, (k + 1) % tiles, (k + tiles - 1) % tiles}) {
+        if (in_place) keep(beside);
+      }
       TileRun run(*this, params, steps, spikes, TileAt(k, tiles), in_place, drafts, &scratch);
       const StepCounts more = run.Run();
       const std::lock_guard lock(mutex);
