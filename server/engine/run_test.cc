@@ -151,6 +151,29 @@ TEST(RunTest, ThreadsChangeNothingOfTheResult) {
   }
 }
 
+// The change falls below the threshold within the first steps that are taken at once, which are
+// therefore undone.
+TEST(RunTest, StepsThatAreUndoneForTheFeaturesLeaveNoTrace) {
+  SimulationConfig config = SmallConfig();
+  config.grid_size = 256;
+  config.spike_probability = 0.5;
+  for (const bool turing : {true, false}) {
+    config.turing_enabled = turing;
+    RunOptions options;
+    options.chemistry = true;
+    options.features.emplace().stability_threshold_mv = 0.05;
+    const auto run = RunSimulation(config, options);
+    options.observer = [](const StepView&) { return true; };
+    const auto observed = RunSimulation(config, options);
+    ASSERT_TRUE(run.ok() && observed.ok());
+    EXPECT_EQ(run->field, observed->field) << turing;
+    EXPECT_EQ(run->activator, observed->activator) << turing;
+    EXPECT_EQ(run->inhibitor, observed->inhibitor) << turing;
+    EXPECT_EQ(run->counters, observed->counters) << turing;
+    EXPECT_EQ(run->features->ToArray(), observed->features->ToArray()) << turing;
+  }
+}
+
 TEST(RunTest, BadFeatureConfigurationIsRefusedBeforeWorking) {
   RunOptions options;
   options.features = FeatureConfig{};

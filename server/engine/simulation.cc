@@ -275,7 +275,7 @@ int64_t Simulation::StepMany(Stepper<T>& grid, int64_t steps) {
   for (size_t s = 0; s < at_once; ++s) spikes[s] = NextSpike();
   const StepCounts counts = grid.StepMany(params_, at_once, spikes, together);
   if (config_.check_stability && !counts.Finite()) {
-    grid.UndoMany(spikes);
+    grid.UndoMany(params_, spikes);
     generator_ = generator;
     counters_ = counters;
     return 0;
@@ -329,7 +329,7 @@ int64_t Simulation::StepDrafted(Stepper<T>& grid, int64_t steps, Team& team,
   if (!finite || !std::ranges::all_of(drafts, [features](const FrameDraft& draft) {
         return features->Suffices(draft);
       })) {
-    grid.UndoMany(spikes);
+    grid.UndoMany(params_, spikes);
     generator_ = generator;
     counters_ = counters;
     // Once more with closer looks, or else past these steps one by one.

@@ -79,7 +79,8 @@ class Simulation {
 
   // How many threads may work on one large grid, the caller's included; 1 to begin with. Helpers
   // start at the first Reset that can use them and live as long as the simulation. Small grids keep
-  // to the caller's thread, as do steps with jitter, observers or features.
+  // to the caller's thread, as do steps with jitter or an observer, and with features those that
+  // are not taken several at once.
   void SetThreads(size_t threads) { threads_ = threads > 0 ? threads : 1; }
   // These threads; null if the grid is small or there is one. Not while the simulation runs.
   Team* team();

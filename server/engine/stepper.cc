@@ -248,8 +248,8 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
 }
 
 template <typename T>
-void Stepper<T>::UndoMany(const Spikes& spikes) {
-  std::swap(now_, next_);
+void Stepper<T>::UndoMany(const KernelParams& params, const Spikes& spikes) {
+  SwapStates(params);
   if (spikes[0]) now_.field[Place(spikes[0]->row, spikes[0]->column)] = unspiked_;
   reach_ = {};
 }

@@ -83,8 +83,9 @@ class Stepper {
                       StepCounts* counts);
 
   // Goes back to the state before the last StepMany, if nothing has been done since; `spikes` are
-  // those given to it. Only with turing_enabled.
-  void UndoMany(const Spikes& spikes);
+  // those given to it. Not after steps in place: those without drafts of a chemistry that is
+  // clamped.
+  void UndoMany(const KernelParams& params, const Spikes& spikes);
 
  private:
   struct Fields {
