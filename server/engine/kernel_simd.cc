@@ -83,12 +83,20 @@ struct Cursor {
 // lane.
 enum class Turn { kNone, kAbove, kBelow };
 
+// Where in memory the neighbours of a vector in its row are that are added first: at a distance
+// that is known only at run time, or at one that the compiler knows, which makes for better code.
+enum class Side { kAny, kCellBefore, kVectorBefore };
+
 // Section 3.4. Up and down commute; left and right do not, and the Dirichlet branch of the
 // reference adds right first: `side` is where the first of the two is. 4 * c is exact, so the fused
 // form rounds as the separate one does.
-template <bool kFirst, bool kLast, Turn kTurn, size_t kRows, class D, typename T = hn::TFromD<D>>
+template <bool kFirst, bool kLast, Turn kTurn, Side kSide, size_t kRows, class D,
+          typename T = hn::TFromD<D>>
 HWY_INLINE void Load(D d, const T* const* rows, ptrdiff_t array, const Neighbours<D>& beside,
-                     ptrdiff_t side, Patch<D, kRows>* patch) {
+                     ptrdiff_t any_side, Patch<D, kRows>* patch) {
+  const ptrdiff_t side = kSide == Side::kAny          ? any_side
+                         : kSide == Side::kCellBefore ? -1
+                                                      : -static_cast<ptrdiff_t>(hn::Lanes(d));
   auto up = hn::LoadU(d, rows[0] + array);
   auto down = hn::LoadU(d, rows[kRows + 1] + array);
   if constexpr (kTurn == Turn::kAbove) {
@@ -184,6 +192,7 @@ template <class D, class Kinetics>
 struct Work {
   using T = hn::TFromD<D>;
   const RowBlock<T>& block;
+  ptrdiff_t activator, inhibitor, next_activator, next_inhibitor;
   Neighbours<D> beside;
   ptrdiff_t side;
   hn::Vec<D> alpha, d_activator, d_inhibitor;
@@ -195,6 +204,10 @@ Work<D, Kinetics> MakeWork(D d, const KernelParams& p, const RowBlock<hn::TFromD
   using T = hn::TFromD<D>;
   const Neighbours<D> beside(d, block);
   return {block,
+          block.activator,
+          block.inhibitor,
+          block.next_activator,
+          block.next_inhibitor,
           beside,
           p.boundary == Boundary::kDirichlet ? beside.step : -beside.step,
           hn::Set(d, static_cast<T>(p.alpha)),
@@ -204,13 +217,12 @@ Work<D, Kinetics> MakeWork(D d, const KernelParams& p, const RowBlock<hn::TFromD
 }
 
 // New values of one vector in kRows rows.
-template <class Kinetics, bool kWatch, bool kFirst, bool kLast, Turn kTurn, size_t kRows, class D,
-          typename T>
+template <class Kinetics, bool kWatch, bool kFirst, bool kLast, Turn kTurn, Side kSide,
+          size_t kRows, class D, typename T>
 HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRows>& at,
                            Seen<D>* seen) {
-  const auto& b = w.block;
   Patch<D, kRows> field;
-  Load<kFirst, kLast, kTurn>(d, at.from, 0, w.beside, w.side, &field);
+  Load<kFirst, kLast, kTurn, kSide>(d, at.from, 0, w.beside, w.side, &field);
   for (size_t r = 0; r < kRows; ++r) {
     const auto v = hn::Add(field.mid[r], hn::Mul(w.alpha, field.laplacian[r]));
     if constexpr (kWatch) {
@@ -221,8 +233,8 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRow
   }
   if constexpr (Kinetics::kChemistry) {
     Patch<D, kRows> activator, inhibitor;
-    Load<kFirst, kLast, kTurn>(d, at.from, b.activator, w.beside, w.side, &activator);
-    Load<kFirst, kLast, kTurn>(d, at.from, b.inhibitor, w.beside, w.side, &inhibitor);
+    Load<kFirst, kLast, kTurn, kSide>(d, at.from, w.activator, w.beside, w.side, &activator);
+    Load<kFirst, kLast, kTurn, kSide>(d, at.from, w.inhibitor, w.beside, w.side, &inhibitor);
     for (size_t r = 0; r < kRows; ++r) {
       const auto old_a = activator.mid[r];
       const auto old_i = inhibitor.mid[r];
@@ -239,54 +251,69 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRow
         seen->bits = hn::Or(seen->bits, hn::Sub(both, both));
         seen->chemical_max = hn::Max(seen->chemical_max, a);
       }
-      hn::StoreU(a, d, at.to[r] + b.next_activator);
-      hn::StoreU(i, d, at.to[r] + b.next_inhibitor);
+      hn::StoreU(a, d, at.to[r] + w.next_activator);
+      hn::StoreU(i, d, at.to[r] + w.next_inhibitor);
     }
   }
 }
 
 // The last vector ends with the row and may overlap the one before it, which does no harm: it
 // writes the same values once more.
-template <class Kinetics, bool kWatch, Turn kTurn, size_t kRows, class D>
-HWY_INLINE void StepSomeRows(D d, const Work<D, Kinetics>& w, size_t row, Seen<D>* seen) {
+template <class Kinetics, bool kWatch, Turn kTurn, Side kSide, size_t kRows, class D>
+HWY_INLINE void StepSomeRows(D d, const Work<D, Kinetics>& work, size_t row, Seen<D>* seen) {
+  const Work<D, Kinetics> w = work;  // in registers, whatever is written through pointers
   const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
   const ptrdiff_t width = static_cast<ptrdiff_t>(w.block.width);
   Cursor<hn::TFromD<D>, kRows> at;
   for (size_t r = 0; r < kRows + 2; ++r) at.from[r] = w.block.field[row + r];
   for (size_t r = 0; r < kRows; ++r) at.to[r] = w.block.next_field[row + r];
-  if (width == lanes) return StepVector<Kinetics, kWatch, true, true, kTurn, kRows>(d, w, at, seen);
-  StepVector<Kinetics, kWatch, true, false, kTurn, kRows>(d, w, at, seen);
+  if (width == lanes) {
+    return StepVector<Kinetics, kWatch, true, true, kTurn, kSide, kRows>(d, w, at, seen);
+  }
+  StepVector<Kinetics, kWatch, true, false, kTurn, kSide, kRows>(d, w, at, seen);
   Seen<D> inner = *seen;  // in registers
   ptrdiff_t j = lanes;
   for (; j + lanes < width; j += lanes) {
     at.Advance(lanes);
-    StepVector<Kinetics, kWatch, false, false, kTurn, kRows>(d, w, at, &inner);
+    StepVector<Kinetics, kWatch, false, false, kTurn, kSide, kRows>(d, w, at, &inner);
   }
   *seen = inner;
   at.Advance(width - j);
-  StepVector<Kinetics, kWatch, false, true, kTurn, kRows>(d, w, at, seen);
+  StepVector<Kinetics, kWatch, false, true, kTurn, kSide, kRows>(d, w, at, seen);
+}
+
+template <class Kinetics, bool kWatch, Side kSide, class D>
+HWY_INLINE void StepAllRows(D d, const Work<D, Kinetics>& work, Seen<D>* seen) {
+  const auto& block = work.block;
+  size_t row = 0;
+  size_t end = block.rows;
+  if constexpr (Kinetics::kBands && kSide == Side::kVectorBefore) {
+    if (block.order == CellOrder::kBands && block.first) {
+      StepSomeRows<Kinetics, kWatch, Turn::kAbove, kSide, 2>(d, work, 0, seen);
+      row = 2;
+    }
+    if (block.order == CellOrder::kBands && block.last) {
+      end -= 2;
+      StepSomeRows<Kinetics, kWatch, Turn::kBelow, kSide, 2>(d, work, end, seen);
+    }
+  }
+  for (; row + 2 <= end; row += 2) {
+    StepSomeRows<Kinetics, kWatch, Turn::kNone, kSide, 2>(d, work, row, seen);
+  }
+  if (row < end) StepSomeRows<Kinetics, kWatch, Turn::kNone, kSide, 1>(d, work, row, seen);
 }
 
 template <class Kinetics, bool kWatch, class D>
 bool StepBlock(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block, Reach* reach) {
   const Work<D, Kinetics> work = MakeWork<Kinetics>(d, p, block);
   Seen<D> seen = NothingSeen(d);
-  size_t row = 0;
-  size_t end = block.rows;
-  if constexpr (Kinetics::kBands) {
-    if (block.order == CellOrder::kBands && block.first) {
-      StepSomeRows<Kinetics, kWatch, Turn::kAbove, 2>(d, work, 0, &seen);
-      row = 2;
-    }
-    if (block.order == CellOrder::kBands && block.last) {
-      end -= 2;
-      StepSomeRows<Kinetics, kWatch, Turn::kBelow, 2>(d, work, end, &seen);
-    }
+  if (!Kinetics::kBands || work.side > 0) {
+    StepAllRows<Kinetics, kWatch, Side::kAny>(d, work, &seen);
+  } else if (block.order == CellOrder::kColumns) {
+    StepAllRows<Kinetics, kWatch, Side::kCellBefore>(d, work, &seen);
+  } else {
+    StepAllRows<Kinetics, kWatch, Side::kVectorBefore>(d, work, &seen);
   }
-  for (; row + 2 <= end; row += 2) {
-    StepSomeRows<Kinetics, kWatch, Turn::kNone, 2>(d, work, row, &seen);
-  }
-  if (row < end) StepSomeRows<Kinetics, kWatch, Turn::kNone, 1>(d, work, row, &seen);
   if constexpr (kWatch) Widen<Kinetics>(d, seen, reach);
   return AllInside<Kinetics, kWatch>(d, p, seen);
 }
