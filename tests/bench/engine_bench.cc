@@ -3,12 +3,14 @@
 //   build/release/bench/engine_bench [--benchmark_filter=...]
 //
 // Rows: a run of 64 steps from a drawn state; `features`: with the 18 features; `jitter`: with
-// noise in every cell; `threads`: together on one grid. BM_Steps: the steps alone, and grids beyond
-// what a request may ask for. BM_RunFast: Precision::kFast. BM_RunLent: with the 18 features and
-// all cores idle but its own, in turn with a run that can borrow none; `times_alone` is how many
-// times as fast it is, the median of the rounds. BM_Kinetics: the steps alone of the patterns that
-// kinetics form, from what is drawn and once the pattern is there, in turn with those of the
-// reference's; `times_mfn` likewise. Each row ends with its share of the bound that applies:
+// noise in every cell; `threads`: together on one grid. BM_Steps: the steps alone, the first 512
+// from what is drawn over and over, and grids beyond what a request may ask for. BM_RunFast:
+// Precision::kFast. BM_RunLent: with the 18 features and all cores idle but its own, in turn with a
+// run that can borrow none; `times_alone` is how many times as fast it is, the median of the
+// rounds. BM_Kinetics: the steps alone of the patterns that kinetics form, from what is drawn and
+// once the pattern is there, in turn with those of the reference's; `times_mfn` likewise.
+// BM_Features: 64 steps whose frames the features take in, in turn with the same steps alone;
+// README.md says what is counted. Each row ends with its share of the bound that applies:
 //
 //   compute   33 vector operations for each cell and step of the reference's kinetics (README.md
 //             has the others), at the rate of additions and multiplications measured without
@@ -27,6 +29,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "server/engine/cores.h"
@@ -48,6 +51,7 @@ using mfn::engine::SimulationConfig;
 constexpr double kOperationsPerCell = 33.0;
 constexpr double kBytesPerCell = 48.0;
 constexpr int64_t kSteps = 64;
+constexpr size_t kStepsFromStart = 8 * kSteps;  // of BM_Steps, before it starts over
 
 int64_t Processors() { return std::max(1u, std::thread::hardware_concurrency()); }
 
@@ -131,7 +135,8 @@ void RunWith(benchmark::State& state, Precision precision) {
 void BM_Run(benchmark::State& state) { RunWith(state, Precision::kExact); }
 void BM_RunFast(benchmark::State& state) { RunWith(state, Precision::kFast); }
 
-// A spike before every fourth step, as requests have by default, here and there.
+// A spike before every fourth step, as requests have by default, here and there. After many
+// thousand of them the field of a small grid would lie at its clamp.
 std::optional<mfn::engine::Spike> SpikeBefore(size_t step, size_t n) {
   if (step % 4 != 0) return std::nullopt;
   return mfn::engine::Spike{step * 37 % n, step * 101 % n, mfn::engine::kSpikeMeanV};
@@ -142,15 +147,26 @@ void BM_Steps(benchmark::State& state) {
   mfn::engine::Stepper<double> grid;
   grid.Resize(n);
   Generator generator(1);
-  generator.FillNormal(grid.field(), mfn::engine::kInitialMeanV, mfn::engine::kInitialSdV);
-  generator.FillUniform(grid.activator(), 0.0, mfn::engine::kInitialChemicalMax);
-  generator.FillUniform(grid.inhibitor(), 0.0, mfn::engine::kInitialChemicalMax);
   mfn::engine::Team team(static_cast<size_t>(state.range(1)));
   const KernelParams params;
-  grid.Arrange(params, kSteps, false);
+  const auto start_over = [&] {
+    grid.ArrangeByColumns(params);
+    generator = Generator(1);
+    generator.FillNormal(grid.field(), mfn::engine::kInitialMeanV, mfn::engine::kInitialSdV);
+    generator.FillUniform(grid.activator(), 0.0, mfn::engine::kInitialChemicalMax);
+    generator.FillUniform(grid.inhibitor(), 0.0, mfn::engine::kInitialChemicalMax);
+    grid.Arrange(params, kSteps, false);
+  };
+  start_over();
   const size_t at_once = grid.StepsAtOnce(params, team.members());
   size_t step = 0;
   for (auto _ : state) {
+    if (step == kStepsFromStart) {
+      state.PauseTiming();
+      start_over();
+      step = 0;
+      state.ResumeTiming();
+    }
     for (size_t left = kSteps; left > 0;) {
       const size_t take = std::min(at_once, left);
       mfn::engine::Spikes spikes;
@@ -173,6 +189,12 @@ double Now(clockid_t clock) {
   return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
+double Median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 // Both return how long they took. The row's time is that of `work`; the counter is how many times
 // as long the yardstick took just before, the median of the rounds.
 template <typename Yardstick, typename Work>
@@ -185,9 +207,7 @@ void InTurn(benchmark::State& state, const char* counter, const Yardstick& yards
     state.SetIterationTime(second);
     ratios.push_back(first / second);
   }
-  const auto middle = ratios.begin() + static_cast<std::ptrdiff_t>(ratios.size() / 2);
-  std::nth_element(ratios.begin(), middle, ratios.end());
-  state.counters[counter] = *middle;
+  state.counters[counter] = Median(std::move(ratios));
 }
 
 void BM_RunLent(benchmark::State& state) {
@@ -230,13 +250,20 @@ class Start {
     generator_ = simulation_.generator();
   }
 
-  // Of this thread's processor time; 0 if it failed.
-  double SecondsOf(int64_t steps) {
+  // Of this thread's processor time; 0 if it failed. `features`, unless null, take in the frames.
+  double SecondsOf(int64_t steps, mfn::engine::FeatureAccumulator* features = nullptr) {
     const mfn::engine::InitialState initial = {field_, activator_, inhibitor_, generator_};
     if (field_.empty() || !simulation_.Reset(config_, initial).ok()) return 0.0;
     const double start = Now(CLOCK_THREAD_CPUTIME_ID);
-    if (!simulation_.Run(steps).ok()) return 0.0;
+    if (!simulation_.Run(steps, {}, {}, features).ok()) return 0.0;
     return Now(CLOCK_THREAD_CPUTIME_ID) - start;
+  }
+
+  // Of the features of the state it has come to.
+  double SecondsToFinish(mfn::engine::FeatureAccumulator* features) const {
+    const double start = Now(CLOCK_THREAD_CPUTIME_ID);
+    const auto all = features->Finish(simulation_.field());
+    return all.ok() ? Now(CLOCK_THREAD_CPUTIME_ID) - start : 0.0;
   }
 
  private:
@@ -265,6 +292,33 @@ void BM_Kinetics(benchmark::State& state, const char* preset, double operations)
       [&] { return own.SecondsOf(kSteps); });
   const double bound = operations > 0.0 ? Compute() * kOperationsPerCell / operations : 0.0;
   Conclude(state, n, n * n * kSteps, bound, "compute");
+}
+
+void BM_Features(benchmark::State& state) {
+  const int64_t n = state.range(0);
+  SimulationConfig config;
+  config.grid_size = n;
+  config.precision = state.range(1) != 0 ? Precision::kFast : Precision::kExact;
+  config.seed = Seed(uint64_t{1});
+  Start start(config, 0);
+  mfn::engine::FeatureAccumulator features;
+  std::vector<double> temporal, static_ones;
+  for (auto _ : state) {
+    const double alone = start.SecondsOf(kSteps);
+    const bool ready = features.Reset(n, {}).ok();
+    const double with = start.SecondsOf(kSteps, &features);
+    const double finish = start.SecondsToFinish(&features);
+    state.SetIterationTime(with);
+    if (!ready || alone == 0.0 || with == 0.0 || finish == 0.0) {
+      return state.SkipWithError("the simulation failed");
+    }
+    temporal.push_back(100.0 * (with - alone) / alone);
+    static_ones.push_back(100.0 * finish / alone);
+  }
+  state.counters["temporal_%"] = Median(std::move(temporal));
+  state.counters["static_%"] = Median(std::move(static_ones));
+  const double doubles = config.precision == Precision::kFast ? 2.0 : 1.0;
+  Conclude(state, n, n * n * kSteps, doubles * Compute(), "compute");
 }
 
 void BM_Normals(benchmark::State& state) {
@@ -330,6 +384,11 @@ BENCHMARK_CAPTURE(BM_Kinetics, schnakenberg, "schnakenberg_spots", 33.0)->Apply(
 BENCHMARK_CAPTURE(BM_Kinetics, gierer_meinhardt, "gierer_meinhardt_spots", 0.0)->Apply(AddStarts);
 BENCHMARK_CAPTURE(BM_Kinetics, fitzhugh_nagumo, "fitzhugh_nagumo_stripes", 35.0)->Apply(AddStarts);
 BENCHMARK_CAPTURE(BM_Kinetics, brusselator, "brusselator_stripes", 35.0)->Apply(AddStarts);
+BENCHMARK(BM_Features)
+    ->ArgNames({"n", "fast"})
+    ->ArgsProduct({{64, 128, 256, 512}, {0, 1}})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(BM_Normals);
 
 }  // namespace
