@@ -4,6 +4,7 @@
 #ifndef MFN_SERVER_ENGINE_KERNEL_H_
 #define MFN_SERVER_ENGINE_KERNEL_H_
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -43,6 +44,12 @@ struct KernelParams {
   bool inhibitor_sees_new_activator = false;
   bool quantum_jitter = false;
   double jitter_sd = 0.0;  // volt
+
+  // Whether no parameter of Mfn is a NaN or infinite; those of the other kinetics never are.
+  bool Finite() const {
+    return std::isfinite(alpha + d_activator + d_inhibitor + r_activator + r_inhibitor +
+                         turing_threshold);
+  }
 };
 
 struct StepCounts {

@@ -73,6 +73,13 @@ struct Cursor {
   const T* from[kRows + 2];
   T* to[kRows];
 
+  // The same, but for where it writes.
+  HWY_INLINE Cursor To(ptrdiff_t cells) const {
+    Cursor other = *this;
+    for (T*& row : other.to) row += cells;
+    return other;
+  }
+
   HWY_INLINE void Advance(ptrdiff_t cells) {
     for (const T*& row : from) row += cells;
     for (T*& row : to) row += cells;
@@ -257,50 +264,121 @@ HWY_INLINE void StepVector(D d, const Work<D, Kinetics>& w, const Cursor<T, kRow
   }
 }
 
+// Cells [begin, end) of some rows, and by how much their first and last vector are put aside.
+struct Part {
+  ptrdiff_t begin = 0, end = 0;
+  ptrdiff_t first_aside = 0, last_aside = 0;
+};
+
+// The part of a row of `width` cells behind `part`; a rest shorter than a part goes with the last.
+template <typename T>
+void Next(ptrdiff_t width, Part* part) {
+  constexpr ptrdiff_t kCells = kPartCells<T>;
+  part->begin = part->end;
+  part->end = part->begin + 2 * kCells > width ? width : part->begin + kCells;
+}
+
 // The last vector ends with the row and may overlap the one before it, which does no harm: it
 // writes the same values once more.
-template <class Kinetics, bool kWatch, Turn kTurn, Side kSide, size_t kRows, class D>
-HWY_INLINE void StepSomeRows(D d, const Work<D, Kinetics>& work, size_t row, Seen<D>* seen) {
+template <class Kinetics, bool kWatch, Turn kTurn, Side kSide, bool kParts, size_t kRows, class D>
+HWY_INLINE void StepSomeRows(D d, const Work<D, Kinetics>& work, size_t row, const Part& part,
+                             Seen<D>* seen) {
   const Work<D, Kinetics> w = work;  // in registers, whatever is written through pointers
   const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
   const ptrdiff_t width = static_cast<ptrdiff_t>(w.block.width);
+  const ptrdiff_t begin = kParts ? part.begin : 0;
+  const ptrdiff_t end = kParts ? part.end : width;
   Cursor<hn::TFromD<D>, kRows> at;
-  for (size_t r = 0; r < kRows + 2; ++r) at.from[r] = w.block.field[row + r];
-  for (size_t r = 0; r < kRows; ++r) at.to[r] = w.block.next_field[row + r];
+  for (size_t r = 0; r < kRows + 2; ++r) at.from[r] = w.block.field[row + r] + begin;
+  for (size_t r = 0; r < kRows; ++r) at.to[r] = w.block.next_field[row + r] + begin;
   if (width == lanes) {
     return StepVector<Kinetics, kWatch, true, true, kTurn, kSide, kRows>(d, w, at, seen);
   }
-  StepVector<Kinetics, kWatch, true, false, kTurn, kSide, kRows>(d, w, at, seen);
-  Seen<D> inner = *seen;  // in registers
-  ptrdiff_t j = lanes;
-  for (; j + lanes < width; j += lanes) {
+  ptrdiff_t j = begin;
+  if (begin == 0) {
+    const ptrdiff_t aside = kParts ? part.first_aside : 0;
+    StepVector<Kinetics, kWatch, true, false, kTurn, kSide, kRows>(d, w, at.To(aside), seen);
     at.Advance(lanes);
+    j = lanes;
+  }
+  Seen<D> inner = *seen;  // in registers
+  for (; j + lanes < end; j += lanes) {
     StepVector<Kinetics, kWatch, false, false, kTurn, kSide, kRows>(d, w, at, &inner);
+    at.Advance(lanes);
   }
   *seen = inner;
-  at.Advance(width - j);
-  StepVector<Kinetics, kWatch, false, true, kTurn, kSide, kRows>(d, w, at, seen);
+  at.Advance(end - lanes - j);
+  if (end == width) {
+    return StepVector<Kinetics, kWatch, false, true, kTurn, kSide, kRows>(d, w, at, seen);
+  }
+  at = at.To(part.last_aside);
+  StepVector<Kinetics, kWatch, false, false, kTurn, kSide, kRows>(d, w, at, seen);
 }
 
-template <class Kinetics, bool kWatch, Side kSide, class D>
-HWY_INLINE void StepAllRows(D d, const Work<D, Kinetics>& work, Seen<D>* seen) {
+template <class Kinetics, bool kWatch, Side kSide, bool kParts, class D>
+HWY_INLINE void StepAllRows(D d, const Work<D, Kinetics>& work, const Part& part, Seen<D>* seen) {
   const auto& block = work.block;
   size_t row = 0;
   size_t end = block.rows;
-  if constexpr (Kinetics::kBands && kSide == Side::kVectorBefore) {
+  if constexpr (Kinetics::kBands && kSide == Side::kVectorBefore && !kParts) {
     if (block.order == CellOrder::kBands && block.first) {
-      StepSomeRows<Kinetics, kWatch, Turn::kAbove, kSide, 2>(d, work, 0, seen);
+      StepSomeRows<Kinetics, kWatch, Turn::kAbove, kSide, false, 2>(d, work, 0, part, seen);
       row = 2;
     }
     if (block.order == CellOrder::kBands && block.last) {
       end -= 2;
-      StepSomeRows<Kinetics, kWatch, Turn::kBelow, kSide, 2>(d, work, end, seen);
+      StepSomeRows<Kinetics, kWatch, Turn::kBelow, kSide, false, 2>(d, work, end, part, seen);
     }
   }
-  for (; row + 2 <= end; row += 2) {
-    StepSomeRows<Kinetics, kWatch, Turn::kNone, kSide, 2>(d, work, row, seen);
+  for (size_t pair = 0; pair < (end - row) / 2; ++pair) {
+    const size_t at = block.up ? end - 2 - 2 * pair : row + 2 * pair;
+    StepSomeRows<Kinetics, kWatch, Turn::kNone, kSide, kParts, 2>(d, work, at, part, seen);
   }
-  if (row < end) StepSomeRows<Kinetics, kWatch, Turn::kNone, kSide, 1>(d, work, row, seen);
+  if ((end - row) % 2 == 0) return;
+  const size_t at = block.up ? row : end - 1;
+  StepSomeRows<Kinetics, kWatch, Turn::kNone, kSide, kParts, 1>(d, work, at, part, seen);
+}
+
+// The vectors that StepAllParts has put aside, to where they belong.
+template <class Kinetics, class D, typename T>
+HWY_NOINLINE void PutBack(D d, const RowBlock<T>& block) {
+  const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
+  const ptrdiff_t width = static_cast<ptrdiff_t>(block.width);
+  const ptrdiff_t arrays[] = {0, block.next_activator, block.next_inhibitor};
+  for (size_t row = 0; row < block.rows; ++row) {
+    for (size_t k = 0; k < (Kinetics::kChemistry ? 3 : 1); ++k) {
+      T* const cells = block.next_field[row] + arrays[k];
+      const T* aside = cells + block.aside;
+      hn::StoreU(hn::LoadU(d, aside), d, cells);
+      Part part;
+      for (Next<T>(width, &part); part.end < width; Next<T>(width, &part)) {
+        aside += lanes;
+        hn::StoreU(hn::LoadU(d, aside), d, cells + part.end - lanes);
+      }
+    }
+  }
+}
+
+// A part of all rows after the other, so that what the next two rows need of the last two is still
+// in the nearest cache. In place, the next part needs the old state of a part's last vector, and
+// the last part that of the first's.
+template <class Kinetics, bool kWatch, Side kSide, class D>
+HWY_INLINE void StepAllParts(D d, const Work<D, Kinetics>& work, Seen<D>* seen) {
+  using T = hn::TFromD<D>;
+  const RowBlock<T>& block = work.block;
+  const ptrdiff_t lanes = static_cast<ptrdiff_t>(hn::Lanes(d));
+  const ptrdiff_t width = static_cast<ptrdiff_t>(block.width);
+  Part part;
+  Next<T>(width, &part);
+  if (part.end == width || block.order == CellOrder::kBands) {
+    return StepAllRows<Kinetics, kWatch, kSide, false>(d, work, part, seen);
+  }
+  part.first_aside = block.aside;
+  for (ptrdiff_t k = 1; part.begin < width; ++k, Next<T>(width, &part)) {
+    if (block.aside != 0) part.last_aside = block.aside + (k + 1) * lanes - part.end;
+    StepAllRows<Kinetics, kWatch, kSide, true>(d, work, part, seen);
+  }
+  if (block.aside != 0) PutBack<Kinetics>(d, block);
 }
 
 template <class Kinetics, bool kWatch, class D>
@@ -308,11 +386,11 @@ bool StepBlock(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block,
   const Work<D, Kinetics> work = MakeWork<Kinetics>(d, p, block);
   Seen<D> seen = NothingSeen(d);
   if (!Kinetics::kBands || work.side > 0) {
-    StepAllRows<Kinetics, kWatch, Side::kAny>(d, work, &seen);
+    StepAllParts<Kinetics, kWatch, Side::kAny>(d, work, &seen);
   } else if (block.order == CellOrder::kColumns) {
-    StepAllRows<Kinetics, kWatch, Side::kCellBefore>(d, work, &seen);
+    StepAllParts<Kinetics, kWatch, Side::kCellBefore>(d, work, &seen);
   } else {
-    StepAllRows<Kinetics, kWatch, Side::kVectorBefore>(d, work, &seen);
+    StepAllParts<Kinetics, kWatch, Side::kVectorBefore>(d, work, &seen);
   }
   if constexpr (kWatch) Widen<Kinetics>(d, seen, reach);
   return AllInside<Kinetics, kWatch>(d, p, seen);

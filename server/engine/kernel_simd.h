@@ -23,6 +23,13 @@ enum class RowEnds {
   kMemory,  // what is there in memory: the row is part of a longer one
 };
 
+// What a boundary makes of the ends of whole rows.
+inline RowEnds EndsOf(Boundary boundary) {
+  return boundary == Boundary::kPeriodic  ? RowEnds::kWrap
+         : boundary == Boundary::kNeumann ? RowEnds::kOwn
+                                          : RowEnds::kZero;
+}
+
 // In which order the cells of a row lie (lanes_simd.h says more).
 enum class CellOrder {
   kColumns,  // as they stand
@@ -31,6 +38,11 @@ enum class CellOrder {
 };
 
 inline constexpr size_t kMaxBlockRows = 32;
+// Wider rows are taken in parts of so many cells, of which two rows, old and new, and the two
+// before fit into the nearest cache; if rows do not begin at the same place in its lines' order
+// (pages).
+template <typename T>
+inline constexpr size_t kPartCells = 2048 / sizeof(T);
 
 // Some rows next to each other, of both states. T is double or float. Reads may touch one value
 // before and after each row of the old state; nothing is done with it unless ends is kMemory.
@@ -48,6 +60,12 @@ struct RowBlock {
   // even in number then.
   bool first = false;
   bool last = false;
+  // From the last row to the first. In place, the new state moves by two rows or more against the
+  // direction in which rows are taken; by one row it would meet what is still needed.
+  bool up = false;
+  // In place, if rows have several parts: room for a vector of each part, counted from a new row's
+  // first cell.
+  ptrdiff_t aside = 0;
   // From a cell of the field to the activator's and the inhibitor's, in values. Without
   // turing_enabled the chemistry is not looked at.
   ptrdiff_t activator = 0;
@@ -55,7 +73,7 @@ struct RowBlock {
   ptrdiff_t next_activator = 0;
   ptrdiff_t next_inhibitor = 0;
   // Old state: row k is at k + 1, the rows above and below at 0 and rows + 1. New state: row k at
-  // k; it must not overlap the old one.
+  // k. They may overlap only if rows are whole vectors and move as `up` says.
   const T* field[kMaxBlockRows + 2];
   T* next_field[kMaxBlockRows];
 };

@@ -170,11 +170,12 @@ Expected<void> Simulation::Start(const SimulationConfig& config, const InitialSt
 Expected<void> Simulation::Allocate() {
   const size_t n = static_cast<size_t>(config_.grid_size);
   try {
+    const size_t strips = n < static_cast<size_t>(kSharedSide) ? 1 : threads_;
     if (fast()) {
-      fast_.Resize(n);
+      fast_.Resize(n, strips);
       for (Widened& wide : wide_) wide.Resize(n * n);
     } else {
-      grid_.Resize(n);
+      grid_.Resize(n, strips);
     }
   } catch (const std::bad_alloc&) {
     Error error;
@@ -345,10 +346,7 @@ int64_t Simulation::StepDrafted(Stepper<T>& grid, int64_t steps, Team& team,
 }
 
 int64_t Simulation::StepTogether(int64_t steps, FeatureAccumulator* features) {
-  const bool finite =
-      std::isfinite(params_.alpha + params_.d_activator + params_.d_inhibitor +
-                    params_.r_activator + params_.r_inhibitor + params_.turing_threshold);
-  if (cores_ == nullptr || config_.quantum_jitter || !finite || !ready_ || failure_ ||
+  if (cores_ == nullptr || config_.quantum_jitter || !params_.Finite() || !ready_ || failure_ ||
       config_.grid_size < (fast() ? kTogetherSideFast : kTogetherSide)) {
     return 0;
   }

@@ -16,12 +16,6 @@ namespace {
 
 // Longer rows are cut into so many columns; a whole number of cache lines.
 constexpr size_t kTileColumns = 512;
-constexpr size_t kMaxTilesInPlace = 16;
-
-bool IsFinite(const KernelParams& p) {
-  return std::isfinite(p.alpha + p.d_activator + p.d_inhibitor + p.r_activator + p.r_inhibitor +
-                       p.turing_threshold);
-}
 
 }  // namespace
 
@@ -29,24 +23,35 @@ bool IsFinite(const KernelParams& p) {
 // different offsets within a page: a processor takes a load for dependent on an earlier store when
 // their addresses agree in the last twelve bits.
 template <typename T>
-void Stepper<T>::Resize(size_t n) {
+void Stepper<T>::Resize(size_t n, size_t strips) {
   constexpr size_t kLine = kCacheLine / sizeof(T);
   constexpr size_t kPage = 4096 / sizeof(T);
   constexpr size_t kStagger = 11 * kLine;
-  const size_t stride = RoundUp(n * n + n + 2 * kLine, kPage) + kStagger;
+  n_ = n;
+  room_ = CanBeCut() ? std::min(strips, Strips<T>::kMaxStrips) : 0;
+  const size_t cells = std::max(n * n + n, room_ > 0 ? Strips<T>::Room(n, room_) : 0);
+  const size_t stride = RoundUp(cells + 2 * kLine, kPage) + kStagger;
   memory_.resize(6 * stride);
   noise_.resize(kHotRows * n);
   T* at = memory_.data() + kLine;
   for (T** array : {&now_.field, &now_.activator, &now_.inhibitor, &next_.field, &next_.activator,
                     &next_.inhibitor}) {
     *array = at;
-    std::fill_n(at + n * n, n, T{0});
     at += stride;
   }
-  n_ = n;
+  FillZeroRows();
   reach_ = {};
   order_ = CellOrder::kColumns;
   lanes_ = 1;
+  strips_.Clear();
+}
+
+template <typename T>
+void Stepper<T>::FillZeroRows() {
+  for (T* const array : {now_.field, now_.activator, now_.inhibitor, next_.field, next_.activator,
+                         next_.inhibitor}) {
+    std::fill_n(array + n_ * n_, n_, T{0});
+  }
 }
 
 template <typename T>
@@ -78,18 +83,6 @@ const T* Stepper<T>::RowOf(const T* array, const KernelParams& params, ptrdiff_t
   return array + n_ * n_;
 }
 
-RowEnds EndsOf(Boundary boundary) {
-  switch (boundary) {
-    case Boundary::kPeriodic:
-      return RowEnds::kWrap;
-    case Boundary::kNeumann:
-      return RowEnds::kOwn;
-    case Boundary::kDirichlet:
-      break;
-  }
-  return RowEnds::kZero;
-}
-
 template <typename T>
 void Stepper<T>::FillBlock(const KernelParams& params, size_t first, size_t end,
                            RowBlock<T>* block) const {
@@ -114,10 +107,11 @@ void Stepper<T>::FillBlock(const KernelParams& params, size_t first, size_t end,
 template <typename T>
 StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spike>& spike,
                             Generator& generator, FeatureAccumulator* features) {
+  if (!strips_.empty()) return strips_.Step(params, {&spike, 1}, nullptr, &reach_);
   const size_t spiked = spike ? Place(spike->row, spike->column) : 0;
   const FeatureAccumulator::Cell unspiked = {spiked, static_cast<double>(now_.field[spiked])};
   AddSpike(spike);
-  const bool finite = IsFinite(params);
+  const bool finite = params.Finite();
   const Reach expected = After(reach_, params, {&spike, 1}, kEpsilon<T>);
   const bool watch = !finite || !WithinLimits(expected, params);
   Reach seen = kNothingSeen;
@@ -169,27 +163,6 @@ typename Stepper<T>::Tile Stepper<T>::TileAt(size_t k, size_t tiles) const {
   return {n_ * row / down, n_ * (row + 1) / down, column, std::min(column + kTileColumns, n_)};
 }
 
-// A row is written a step or more behind those that still need it, and whole rows have no
-// neighbours but above and below. By columns, the kernel's loads reach one cell beyond a row, which
-// may be a cell that another thread writes.
-template <typename T>
-bool Stepper<T>::InPlace(const KernelParams& params, size_t steps, size_t tiles) const {
-  return (tiles == 1 || (order_ == CellOrder::kLanes && tiles <= kMaxTilesInPlace)) && !Wide() &&
-         steps >= 2 && std::holds_alternative<Mfn>(params.kinetics);
-}
-
-// Puts a tile's first and last rows aside, in the other state, for those that lie next to them.
-template <typename T>
-void Stepper<T>::KeepBorders(const KernelParams& params, size_t steps, const Tile& tile) {
-  for (const size_t at : {tile.row * n_, (tile.row_end - steps) * n_}) {
-    const size_t cells = steps * n_;
-    std::copy_n(now_.field + at, cells, next_.field + at);
-    if (!params.turing_enabled) continue;
-    std::copy_n(now_.activator + at, cells, next_.activator + at);
-    std::copy_n(now_.inhibitor + at, cells, next_.inhibitor + at);
-  }
-}
-
 template <typename T>
 void Stepper<T>::SwapStates(const KernelParams& params) {
   std::swap(now_.field, next_.field);
@@ -200,8 +173,12 @@ void Stepper<T>::SwapStates(const KernelParams& params) {
 
 template <typename T>
 size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const {
-  if (params.boundary != Boundary::kPeriodic || params.quantum_jitter || !IsFinite(params)) {
+  if (params.boundary != Boundary::kPeriodic || params.quantum_jitter || !params.Finite()) {
     return 1;
+  }
+  if (!strips_.empty()) {
+    const bool cached = strips_.count() == 1 && n_ <= kCachedInPlace;
+    return cached ? 1 : Strips<T>::kMaxSteps;
   }
   if (Cached(n_) || n_ / threads < 4 * kMaxStepsAtOnce) return 1;
   // Measured: more steps cost more halo, fewer read the grid more often.
@@ -211,18 +188,13 @@ size_t Stepper<T>::StepsAtOnce(const KernelParams& params, size_t threads) const
 template <typename T>
 StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const Spikes& spikes,
                                 Team& team, std::span<FrameDraft> drafts) {
+  if (!strips_.empty()) return strips_.Step(params, {spikes.data(), steps}, &team, &reach_);
   if (spikes[0]) unspiked_ = now_.field[Place(spikes[0]->row, spikes[0]->column)];
   AddSpike(spikes[0]);
   const size_t width = Wide() ? kTileColumns + 2 * kColumnHalo : n_;
   const size_t size = TileRun::ScratchSize(kMaxStepsAtOnce, Pace(), width);
   scratch_.resize(std::max(scratch_.size(), team.members()));
   const size_t tiles = Tiles(team.members());
-  const bool in_place = drafts.empty() && InPlace(params, steps, tiles);
-  // Whoever comes first to a tile or to one beside it keeps its borders.
-  std::array<std::once_flag, kMaxTilesInPlace> kept;
-  const auto keep = [&](size_t k) {
-    std::call_once(kept[k], [&] { KeepBorders(params, steps, TileAt(k, tiles)); });
-  };
   std::atomic<size_t> next_tile{0};
   std::mutex mutex;
   StepCounts counts;
@@ -231,10 +203,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
     AlignedVector<T>& scratch = scratch_[member];
     if (scratch.size() < size) scratch.resize(size);
     for (size_t k; (k = next_tile.fetch_add(1)) < tiles;) {
-      for (size_t beside : {k, (k + 1) % tiles, (k + tiles - 1) % tiles}) {
-        if (in_place) keep(beside);
-      }
-      TileRun run(*this, params, steps, spikes, TileAt(k, tiles), in_place, drafts, &scratch);
+      TileRun run(*this, params, steps, spikes, TileAt(k, tiles), drafts, &scratch);
       const StepCounts more = run.Run();
       const std::lock_guard lock(mutex);
       counts += more;
@@ -243,7 +212,7 @@ StepCounts Stepper<T>::StepMany(const KernelParams& params, size_t steps, const 
     }
   });
   reach_ = Settled(seen, params);
-  if (!in_place) SwapStates(params);
+  SwapStates(params);
   return counts;
 }
 

@@ -1,11 +1,12 @@
 // Steps of a whole grid, put together from blocks of rows (kernel_simd.h). Internal to the engine:
 // simulation.h is the door.
 //
-// A grid that fits into the cache is stepped once per sweep. A larger one is cut into tiles which
+// While nobody looks on, a grid is stepped in place (strips.h). Otherwise there are two states, and
+// a grid that fits into the cache is stepped once per sweep; a larger one is cut into tiles which
 // are taken several steps ahead, each on its own, with a halo of cells around them that is computed
 // by both neighbours. That costs a few cells twice, and saves reading the grid from memory for
-// every step; it also is how several threads share one grid. The bits are the same in every case:
-// a cell's value depends on nothing else than its neighbours' of the step before.
+// every step; it also is how several threads share one grid. The bits are the same in every case: a
+// cell's value depends on nothing else than its neighbours' of the step before.
 
 #ifndef MFN_SERVER_ENGINE_STEPPER_H_
 #define MFN_SERVER_ENGINE_STEPPER_H_
@@ -22,6 +23,7 @@
 #include "server/engine/kernel.h"
 #include "server/engine/kernel_simd.h"
 #include "server/engine/reach.h"
+#include "server/engine/strips.h"
 #include "server/engine/team.h"
 
 namespace mfn::engine {
@@ -37,9 +39,9 @@ using Spikes = std::array<std::optional<Spike>, kMaxStepsAtOnce>;
 template <typename T>
 class Stepper {
  public:
-  // n >= 1. Keeps the memory if it is large enough; the state is unspecified. May throw
-  // std::bad_alloc.
-  void Resize(size_t n);
+  // n >= 1. With room for so many strips, if the grid can be cut into strips. Keeps the memory if
+  // it is large enough; the state is unspecified. May throw std::bad_alloc.
+  void Resize(size_t n, size_t strips = 1);
 
   size_t n() const { return n_; }
   // What it holds, used or not.
@@ -53,15 +55,16 @@ class Stepper {
   std::span<const T> activator() const { return {now_.activator, n_ * n_}; }
   std::span<const T> inhibitor() const { return {now_.inhibitor, n_ * n_}; }
 
-  // Before and after many steps without an observer: the order of the cells in which they are
-  // cheapest, if there is one, and back to row by row. Turning costs about as much as two steps, so
-  // this does nothing for a few. With `features`, Step may be given some. `team`, unless null,
-  // shares the work.
+  // Before and after many steps without an observer: where and in what order the cells lie best for
+  // them, and back to row by row. Turning costs about as much as two steps, so this does nothing
+  // for a few. With `features`, Step may be given some; without, several steps at once are taken
+  // with `team`, which shares the work unless it is null.
   void Arrange(const KernelParams& params, int64_t steps, bool features, Team* team = nullptr);
   void ArrangeByColumns(const KernelParams& params, Team* team = nullptr);
 
   // One step. The generator is used for jitter only: n * n normals, row-major. `features`, unless
-  // null, takes in the new field row by row. Neither features nor jitter by lanes.
+  // null, takes in the new field row by row; only if the state was arranged for them, or not at
+  // all, as for jitter.
   StepCounts Step(const KernelParams& params, const std::optional<Spike>& spike,
                   Generator& generator, FeatureAccumulator* features);
 
@@ -83,16 +86,12 @@ class Stepper {
                       StepCounts* counts);
 
   // Goes back to the state before the last StepMany, if nothing has been done since; `spikes` are
-  // those given to it. Not after steps in place: those without drafts of a chemistry that is
-  // clamped.
+  // those given to it. Not if the state was arranged without features and the chemistry is clamped:
+  // its steps are taken in place.
   void UndoMany(const KernelParams& params, const Spikes& spikes);
 
  private:
-  struct Fields {
-    T* field = nullptr;
-    T* activator = nullptr;
-    T* inhibitor = nullptr;
-  };
+  using Fields = StateArrays<T>;
   // Cells [row, row_end) x [column, column_end).
   struct Tile {
     size_t row, row_end, column, column_end;
@@ -108,10 +107,19 @@ class Stepper {
   }
   // Grids up to this side stay in a core's own cache with both states.
   static constexpr size_t kCachedSide = 160 * sizeof(double) / sizeof(T);
+  // Up to this side, with one.
+  static constexpr size_t kCachedInPlace = sizeof(T) == sizeof(double) ? 272 : 384;
   // Longer rows are cut, with a halo on each side.
   static constexpr size_t kLongRow = kMaxDraftSide;
   static bool Cached(size_t n) { return n <= kCachedSide; }
   bool HasBands(const KernelParams& params) const;
+  bool CanBeCut() const;
+  size_t StripsFor(const KernelParams& params, const Team* team) const;
+  Fields RowIn(const Fields& state, size_t row) const {
+    const size_t at = row * n_;
+    return {state.field + at, state.activator + at, state.inhibitor + at};
+  }
+  void FillZeroRows();
   // Rows of vectors, if the state lies by bands.
   size_t Rows() const { return order_ == CellOrder::kBands ? n_ / lanes_ : n_; }
   size_t RowCells() const { return order_ == CellOrder::kBands ? n_ * lanes_ : n_; }
@@ -126,11 +134,10 @@ class Stepper {
   size_t Tiles(size_t threads) const;
   Tile TileAt(size_t k, size_t tiles) const;
   bool Wide() const;
-  bool InPlace(const KernelParams& params, size_t steps, size_t tiles) const;
-  void KeepBorders(const KernelParams& params, size_t steps, const Tile& tile);
   void SwapStates(const KernelParams& params);
-  template <typename Turn>
-  void TurnRows(const KernelParams& params, Team* team, const Turn& turn);
+  template <typename From, typename To, typename Turn>
+  void MoveRows(const KernelParams& params, Team* team, const From& from, const To& to,
+                const Turn& turn);
   template <typename Turn>
   void TurnGrid(const KernelParams& params, const Turn& turn);
 
@@ -139,6 +146,8 @@ class Stepper {
   Reach reach_;  // of the state now
   CellOrder order_ = CellOrder::kColumns;
   size_t lanes_ = 1;  // of that order
+  size_t room_ = 0;   // for strips
+  Strips<T> strips_;  // where the state is, unless empty; in the memory of next_
   T unspiked_{};      // the cell of the last StepMany's first spike before it
   AlignedVector<T> memory_;
   AlignedVector<double> noise_;

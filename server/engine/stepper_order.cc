@@ -14,6 +14,13 @@ namespace {
 constexpr int64_t kManySteps = 24;
 // With features a frame must be whole leaves of the sums in every band.
 constexpr size_t kFeatureUnit = 64;
+// Rows of a strip, at least: what its halo costs must be little beside them.
+constexpr size_t kStripRows = 64;
+
+template <typename T>
+void Copy(size_t rows, size_t n, const T* from, T* to) {
+  std::copy_n(from, rows * n, to);
+}
 
 }  // namespace
 
@@ -25,22 +32,41 @@ bool Stepper<T>::HasBands(const KernelParams& params) const {
          params.boundary == Boundary::kPeriodic && std::holds_alternative<Mfn>(params.kinetics);
 }
 
-// turn(rows, n, from, to) for all rows, in place, some at a time by way of a copy of them.
+// Whole vectors in a row: the last of a row that is not does some cells twice, which in place it
+// cannot.
 template <typename T>
-template <typename Turn>
-void Stepper<T>::TurnRows(const KernelParams& params, Team* team, const Turn& turn) {
-  T* const arrays[] = {now_.field, now_.activator, now_.inhibitor};
-  const size_t at_once = kLongRow / n_;
+bool Stepper<T>::CanBeCut() const {
+  return !Wide() && n_ % VectorLanes(T{0}) == 0;
+}
+
+// Into how many strips the grid should be cut; 0: not. Steps in place cannot be undone: kinetics
+// that may fail are taken step by step there, or else by tiles.
+template <typename T>
+size_t Stepper<T>::StripsFor(const KernelParams& params, const Team* team) const {
+  if (room_ == 0 || !params.Finite()) return 0;
+  const size_t members = team == nullptr ? 1 : team->members();
+  if (params.boundary != Boundary::kPeriodic) return 1;
+  if (std::holds_alternative<Mfn>(params.kinetics)) {
+    return std::clamp<size_t>(n_ / kStripRows, 1, std::min(members, room_));
+  }
+  return members == 1 && n_ <= kCachedInPlace ? 1 : 0;
+}
+
+// All rows from where `from` has them to where `to` wants them: turn(rows, n, from, to) for some of
+// an array at a time.
+template <typename T>
+template <typename From, typename To, typename Turn>
+void Stepper<T>::MoveRows(const KernelParams& params, Team* team, const From& from, const To& to,
+                          const Turn& turn) {
   const auto part = [&](size_t member, size_t members) {
-    std::array<T, kLongRow> copy;
     const size_t end = n_ * (member + 1) / members;
-    for (size_t row = n_ * member / members; row < end; row += at_once) {
-      const size_t rows = std::min(at_once, end - row);
-      for (size_t k = 0; k < (params.turing_enabled ? 3 : 1); ++k) {
-        T* const at = arrays[k] + row * n_;
-        std::copy_n(at, rows * n_, copy.data());
-        turn(rows, n_, copy.data(), at);
-      }
+    for (size_t row = n_ * member / members, rows; row < end; row += rows) {
+      rows = strips_.empty() ? end - row : std::min(end - row, strips_.RowsTogether(row));
+      const Fields there = from(row), here = to(row);
+      turn(rows, n_, there.field, here.field);
+      if (!params.turing_enabled) continue;
+      turn(rows, n_, there.activator, here.activator);
+      turn(rows, n_, there.inhibitor, here.inhibitor);
     }
   };
   if (team == nullptr) return part(0, 1);
@@ -61,17 +87,32 @@ void Stepper<T>::TurnGrid(const KernelParams& params, const Turn& turn) {
 template <typename T>
 void Stepper<T>::Arrange(const KernelParams& params, int64_t steps, bool features, Team* team) {
   if (steps < kManySteps || Wide() || params.quantum_jitter) return;
+  const size_t lanes = VectorLanes(T{0});
   const auto turn = [](size_t rows, size_t n, const T* from, T* to) {
     ColumnsToLanes(rows, n, from, to);
   };
-  if (features && HasBands(params)) {
+  if (features) {
+    if (!HasBands(params)) return;
     TurnGrid(params, turn);
     order_ = CellOrder::kBands;
-    lanes_ = VectorLanes(T{0});
-  } else if (!features && HasLaneOrder(n_, VectorLanes(T{0}))) {
-    TurnRows(params, team, turn);
+    lanes_ = lanes;
+    return;
+  }
+  if (HasLaneOrder(n_, lanes)) {
     order_ = CellOrder::kLanes;
-    lanes_ = VectorLanes(T{0});
+    lanes_ = lanes;
+  }
+  const auto from = [&](size_t row) { return RowIn(now_, row); };
+  const size_t strips = StripsFor(params, team);
+  if (strips > 0) {
+    strips_.Cut(n_, strips, next_, order_, lanes_);
+    const auto to = [&](size_t row) { return strips_.Row(row); };
+    order_ == CellOrder::kLanes ? MoveRows(params, team, from, to, turn)
+                                : MoveRows(params, team, from, to, Copy<T>);
+  } else if (order_ == CellOrder::kLanes) {
+    MoveRows(
+        params, team, from, [&](size_t row) { return RowIn(next_, row); }, turn);
+    SwapStates(params);
   }
 }
 
@@ -81,7 +122,19 @@ void Stepper<T>::ArrangeByColumns(const KernelParams& params, Team* team) {
     LanesToColumns(rows, n, from, to);
   };
   if (order_ == CellOrder::kBands) TurnGrid(params, turn);
-  if (order_ == CellOrder::kLanes) TurnRows(params, team, turn);
+  if (!strips_.empty()) {
+    const auto from = [&](size_t row) { return strips_.Row(row); };
+    const auto to = [&](size_t row) { return RowIn(now_, row); };
+    order_ == CellOrder::kLanes ? MoveRows(params, team, from, to, turn)
+                                : MoveRows(params, team, from, to, Copy<T>);
+    strips_.Clear();
+    FillZeroRows();
+  } else if (order_ == CellOrder::kLanes) {
+    MoveRows(
+        params, team, [&](size_t row) { return RowIn(now_, row); },
+        [&](size_t row) { return RowIn(next_, row); }, turn);
+    SwapStates(params);
+  }
   order_ = CellOrder::kColumns;
   lanes_ = 1;
 }
@@ -98,6 +151,8 @@ size_t Stepper<T>::Place(size_t row, size_t column) const {
   return row * n_ + column % part * lanes_ + column / part;
 }
 
+template bool Stepper<double>::CanBeCut() const;
+template bool Stepper<float>::CanBeCut() const;
 template void Stepper<double>::Arrange(const KernelParams&, int64_t, bool, Team*);
 template void Stepper<float>::Arrange(const KernelParams&, int64_t, bool, Team*);
 template void Stepper<double>::ArrangeByColumns(const KernelParams&, Team*);

@@ -14,42 +14,10 @@
 
 #include "server/engine/count_allocations.h"
 #include "server/engine/simulation.h"
+#include "server/engine/stepper_test_util.h"
 
 namespace mfn::engine {
 namespace {
-
-template <typename T>
-void Fill(Stepper<T>& grid, size_t n, double chemical_max) {
-  grid.Resize(n);
-  Generator generator(n);
-  std::vector<double> values(n * n);
-  generator.FillNormal(values, -0.07, 0.005);
-  std::copy(values.begin(), values.end(), grid.field().begin());
-  generator.FillUniform(values, 0.0, chemical_max);
-  std::copy(values.begin(), values.end(), grid.activator().begin());
-  generator.FillUniform(values, 0.0, chemical_max);
-  std::copy(values.begin(), values.end(), grid.inhibitor().begin());
-}
-
-template <typename T>
-void ExpectSame(const Stepper<T>& a, const Stepper<T>& b, const std::string& what) {
-  const auto same = [](std::span<const T> x, std::span<const T> y) {
-    return std::equal(x.begin(), x.end(), y.begin());
-  };
-  EXPECT_TRUE(same(a.field(), b.field())) << what;
-  EXPECT_TRUE(same(a.activator(), b.activator())) << what;
-  EXPECT_TRUE(same(a.inhibitor(), b.inhibitor())) << what;
-}
-
-// A spike before every step, near borders and corners of the grid and of its tiles.
-Spikes EverySpike(size_t n) {
-  const size_t places[] = {0, n - 1, n / 2, 511, 512, n / 4, 3};
-  Spikes spikes;
-  for (size_t s = 0; s < spikes.size(); ++s) {
-    spikes[s] = Spike{places[s % 7] % n, places[(s + s / 7) % 7] % n, 0.02};
-  }
-  return spikes;
-}
 
 template <typename T>
 void CompareWithSingleSteps(size_t n, size_t threads, size_t steps, const KernelParams& params,

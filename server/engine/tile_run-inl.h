@@ -29,7 +29,7 @@ template <typename T>
 class Stepper<T>::TileRun {
  public:
   TileRun(const Stepper& grid, const KernelParams& params, size_t steps, const Spikes& spikes,
-          const Tile& tile, bool in_place, std::span<FrameDraft> drafts, AlignedVector<T>* scratch)
+          const Tile& tile, std::span<FrameDraft> drafts, AlignedVector<T>* scratch)
       : grid_(grid),
         params_(params),
         steps_(steps),
@@ -38,20 +38,18 @@ class Stepper<T>::TileRun {
             !WithinLimits(After(grid.reach_, params, {spikes.data(), steps}, kEpsilon<T>), params)),
         tile_(tile),
         halo_(grid.Wide() ? kColumnHalo : 0),
-        in_place_(in_place),
         drafts_(drafts),
         pace_(grid.Pace()),
         keep_(pace_ + 2),
         width_(tile.column_end - tile.column + 2 * halo_),
-        pitch_(RoundUp(width_ + 2 * kLine, kLine)),
+        pitch_(Pitch(width_)),
         scratch_(scratch->data()) {
     for (size_t s = 0; s < drafts_.size(); ++s) sums_[s] = drafts_[s].NoSums();
     unspiked_[0] = grid.unspiked_;
   }
 
   static size_t ScratchSize(size_t steps, size_t pace, size_t width) {
-    const size_t pitch = RoundUp(width + 2 * kLine, kLine);
-    return 3 * steps * pitch * (pace + 2);
+    return 3 * steps * Pitch(width) * (pace + 2);
   }
 
   // What the last step wrote lies within this.
@@ -78,6 +76,9 @@ class Stepper<T>::TileRun {
  private:
   static constexpr size_t kLine = kCacheLine / sizeof(T);
 
+  // Room for what a load reaches beyond a row; and rows that begin at different places within a
+  // page (kPartCells).
+  static size_t Pitch(size_t width) { return RoundUp(width, kLine) + 10 * kLine; }
   // Rows of level s, counted from the grid's first; they may lie beyond it on both sides.
   ptrdiff_t FirstRow(size_t s) const {
     return static_cast<ptrdiff_t>(tile_.row) - static_cast<ptrdiff_t>(steps_ - s);
@@ -188,14 +189,11 @@ class Stepper<T>::TileRun {
 
   Fields LevelFields(size_t s) const { return {Level(s, 0), Level(s, 1), Level(s, 2)}; }
 
-  // Rows of the tile itself are where they were until its last level comes by, a step or more
-  // behind the first; those around it, which its neighbours may have replaced, have been put aside.
   void FillFromGrid(RowBlock<T>* block) const {
     const Fields& now = grid_.now_;
     for (size_t k = 0; k < block->rows + 2; ++k) {
       const ptrdiff_t row = done_[1] - 1 + static_cast<ptrdiff_t>(k);
-      const bool own = !in_place_ || Own(row);
-      block->field[k] = (own ? now.field : grid_.next_.field) + Wrapped(row) * grid_.n_;
+      block->field[k] = now.field + Wrapped(row) * grid_.n_;
     }
     block->activator = now.activator - now.field;
     block->inhibitor = now.inhibitor - now.field;
@@ -212,7 +210,7 @@ class Stepper<T>::TileRun {
   }
 
   void FillNew(size_t s, bool last, RowBlock<T>* block) const {
-    const Fields to = !last ? LevelFields(s) : in_place_ ? grid_.now_ : grid_.next_;
+    const Fields to = last ? grid_.next_ : LevelFields(s);
     const size_t n = grid_.n_;
     size_t at = last ? static_cast<size_t>(done_[s]) * n + tile_.column : Kept(done_[s]);
     for (size_t k = 0; k < block->rows; ++k, at = last ? at + n : NextKept(at)) {
@@ -247,7 +245,6 @@ class Stepper<T>::TileRun {
   const bool watch_;  // every step, not just the last
   const Tile tile_;
   const size_t halo_;
-  const bool in_place_;
   const std::span<FrameDraft> drafts_;
   const size_t pace_;   // rows that a level advances at a time
   const size_t keep_;   // and that it keeps: those, and the last two before them
