@@ -165,7 +165,10 @@ template void FeatureAccumulator::Advance(const double*, const double*, size_t, 
 template void FeatureAccumulator::Advance(const float*, const float*, size_t, const Cell*, size_t);
 
 void FeatureAccumulator::BeginFrame() {
-  sums_ = NoSums();
+  sums_.largest = LargestToBeat();
+  sums_.per_cell = close_;
+  std::fill_n(sums_.group_sum, 8, 0.0);
+  std::fill_n(sums_.group_square, 8, 0.0);
   tail_energy_ = 0.0;
   if (pending_ == frame_at_) pending_ = frame_at_ = 0;
   if (frame_at_ + cells_ <= changes_.size()) return;
@@ -181,9 +184,13 @@ void FeatureAccumulator::BeginFrame() {
 }
 
 // A NaN would be compared with every change, and is kept anyway.
+double FeatureAccumulator::LargestToBeat() const {
+  return std::isnan(change_max_) ? std::numeric_limits<double>::infinity() : change_max_;
+}
+
 FrameSums FeatureAccumulator::NoSums() const {
   FrameSums sums;
-  sums.largest = std::isnan(change_max_) ? std::numeric_limits<double>::infinity() : change_max_;
+  sums.largest = LargestToBeat();
   sums.per_cell = close_;
   return sums;
 }

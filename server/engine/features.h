@@ -186,6 +186,7 @@ class FeatureAccumulator {
     double After(size_t k) const { return double{after[k]}; }
   };
 
+  double LargestToBeat() const;
   void BeginFrame();
   template <typename T>
   void AddLeaves(const Pair<T>& pair, size_t end);

@@ -119,7 +119,7 @@ StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spik
   RowBlock<T> block;
   const size_t cells = RowCells();
   const bool hot = features != nullptr || params.quantum_jitter;
-  const size_t at_once = order_ == CellOrder::kBands ? 2 : hot ? kHotRows : kMaxBlockRows;
+  const size_t at_once = hot ? kHotRows : kMaxBlockRows;
   for (size_t first = 0; first < Rows(); first += at_once) {
     const size_t end = std::min(first + at_once, Rows());
     FillBlock(params, first, end, &block);

@@ -3,13 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "server/engine/golden_test_util.h"
 #include "server/engine/run.h"
 #include "server/engine/run_test_util.h"
+#include "server/engine/stepper.h"
 #include "server/engine/sum.h"
 #include "server/engine/targets_test_util.h"
 
@@ -103,6 +106,58 @@ TEST(TargetsTest, RunsAloneEqualRunsWithAnObserver) {
         EXPECT_EQ(alone->counters, observed->counters) << n;
       });
     }
+  }
+}
+
+// Steps whose features are taken in as they go, against frames that are added one by one: spikes in
+// every band, at its borders and inside, some beyond the clamp; then calm, until the field is
+// stable.
+void CompareFeaturesByBands(size_t n, const KernelParams& params, double chemical_max) {
+  constexpr size_t kSpiked = 120;
+  Stepper<double> bands, plain;
+  for (Stepper<double>* grid : {&bands, &plain}) {
+    grid->Resize(n);
+    Generator generator(n);
+    generator.FillNormal(grid->field(), kInitialMeanV, kInitialSdV);
+    generator.FillUniform(grid->activator(), 0.0, chemical_max);
+    generator.FillUniform(grid->inhibitor(), 0.0, chemical_max);
+  }
+  FeatureAccumulator taken, added;
+  ASSERT_TRUE(taken.Reset(static_cast<int64_t>(n), {}).ok());
+  ASSERT_TRUE(added.Reset(static_cast<int64_t>(n), {}).ok());
+  bands.Arrange(params, kSpiked, true);
+  Generator unused(uint64_t{0});
+  const size_t steps = n == 64 ? 500 : 150;
+  for (size_t s = 0; s < steps; ++s) {
+    std::optional<Spike> spike;
+    const size_t row = (s % 40 * n / 16 + s / 40 + n - 1) % n;  // before, at and after each border
+    if (s < kSpiked) spike = Spike{row, s * 7 % n, s % 5 == 4 ? 0.15 : 0.02};
+    EXPECT_EQ(bands.Step(params, spike, unused, &taken),
+              plain.Step(params, spike, unused, nullptr));
+    ASSERT_TRUE(added.AddFrame(plain.field()).ok());
+    const FeatureState got = taken.State(), want = added.State();
+    EXPECT_EQ(got.change_max, want.change_max) << s;
+    EXPECT_EQ(got.change_sum, want.change_sum) << s;
+    EXPECT_EQ(got.pending, want.pending) << s;
+    EXPECT_EQ(got.energy_covariance, want.energy_covariance) << s;
+    ASSERT_EQ(got.stable_run, want.stable_run) << s;
+  }
+  bands.ArrangeByColumns(params);
+  EXPECT_TRUE(std::ranges::equal(bands.field(), plain.field()));
+}
+
+TEST(TargetsTest, FeaturesTakenInWhileSteppingAreThoseOfTheFrames) {
+  KernelParams calm;
+  KernelParams firing;  // activators rise to the threshold, some only later
+  firing.r_activator = 0.1;
+  firing.r_inhibitor = 0.001;
+  firing.turing_threshold = 0.5;
+  for (size_t n : {64, 128}) {
+    ForEachTarget([&] {
+      CompareFeaturesByBands(n, calm, kInitialChemicalMax);
+      CompareFeaturesByBands(n, firing, kInitialChemicalMax);
+      CompareFeaturesByBands(n, calm, 1.0);
+    });
   }
 }
 
