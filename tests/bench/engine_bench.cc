@@ -145,17 +145,17 @@ std::optional<mfn::engine::Spike> SpikeBefore(size_t step, size_t n) {
 void BM_Steps(benchmark::State& state) {
   const size_t n = static_cast<size_t>(state.range(0));
   mfn::engine::Stepper<double> grid;
-  grid.Resize(n);
-  Generator generator(1);
   mfn::engine::Team team(static_cast<size_t>(state.range(1)));
+  grid.Resize(n, team.members());
+  Generator generator(1);
   const KernelParams params;
   const auto start_over = [&] {
-    grid.ArrangeByColumns(params);
+    grid.ArrangeByColumns(params, &team);
     generator = Generator(1);
     generator.FillNormal(grid.field(), mfn::engine::kInitialMeanV, mfn::engine::kInitialSdV);
     generator.FillUniform(grid.activator(), 0.0, mfn::engine::kInitialChemicalMax);
     generator.FillUniform(grid.inhibitor(), 0.0, mfn::engine::kInitialChemicalMax);
-    grid.Arrange(params, kSteps, false);
+    grid.Arrange(params, kSteps, false, &team);
   };
   start_over();
   const size_t at_once = grid.StepsAtOnce(params, team.members());
