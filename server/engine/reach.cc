@@ -8,6 +8,13 @@ namespace {
 
 bool IsMean(double diffusion) { return diffusion >= 0.0 && diffusion <= 0.25; }
 
+// How much of a cell's value is found in any cell after a step, at most, on a grid of at least 2 x
+// 2: in itself, with what a border gives back to a corner, or in a neighbour on two sides.
+double LargestShare(const KernelParams& p) {
+  return p.boundary == Boundary::kNeumann ? 1.0 - 2.0 * p.alpha
+                                          : std::max(1.0 - 4.0 * p.alpha, 2.0 * p.alpha);
+}
+
 bool IsReference(const KernelParams& p) {
   return std::holds_alternative<Mfn>(p.kinetics) && IsMean(p.d_activator) &&
          IsMean(p.d_inhibitor) && p.r_activator >= 0.0 && p.r_inhibitor >= 0.0;
@@ -28,8 +35,9 @@ Reach After(const Reach& reach, const KernelParams& p, std::span<const std::opti
   const double room = 16.0 * epsilon;
   for (const std::optional<Spike>& spike : spikes) {
     if (spike) {
-      r.field_low += std::min(spike->volt, 0.0);
-      r.field_high += std::max(spike->volt, 0.0);
+      const double share = LargestShare(p) * spike->volt;
+      r.field_low += std::min(share, 0.0);
+      r.field_high += std::max(share, 0.0);
     }
     if (p.boundary == Boundary::kDirichlet) {
       r.field_low = std::min(r.field_low, 0.0);

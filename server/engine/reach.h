@@ -2,7 +2,8 @@
 // whether each stays inside the limits. Internal to the engine.
 //
 // Diffusion makes of a value a mean of its neighbours' (weights from 0 to 1 as long as its number
-// is at most 1/4), which lies between the least and the greatest of them; a spike adds to one cell;
+// is at most 1/4), which lies between the least and the greatest of them; a spike adds to one cell,
+// and no cell of the next state has more of it than its largest weight there;
 // and the reference's chemistry, with both species at least 0, raises the activator by at most a
 // quarter of its rate and the inhibitor by at most its rate times the activator. Everything that is
 // rounded is given room. Where this does not hold (other kinetics, other parameters) nothing is
@@ -37,8 +38,8 @@ Reach Union(const Reach& a, const Reach& b);
 template <typename T>
 constexpr double kEpsilon = static_cast<double>(std::numeric_limits<T>::epsilon());
 
-// After one step for each of `spikes`, the values of which are rounded to a precision of `epsilon`
-// (of 1).
+// After one step for each of `spikes` on a grid of at least 2 x 2, the values of which are rounded
+// to a precision of `epsilon` (of 1).
 Reach After(const Reach& reach, const KernelParams& params,
             std::span<const std::optional<Spike>> spikes, double epsilon);
 
