@@ -10,6 +10,7 @@
 
 #include "server/engine/boxcount.h"
 #include "server/engine/clusters.h"
+#include "server/engine/kernel_simd.h"
 #include "server/engine/lanes_simd.h"
 #include "server/engine/sum.h"
 
@@ -164,6 +165,29 @@ template void FeatureAccumulator::Advance(const double*, const double*, size_t, 
                                           size_t);
 template void FeatureAccumulator::Advance(const float*, const float*, size_t, const Cell*, size_t);
 
+void FeatureAccumulator::AddTapped(const double* before, const double* frame_v, size_t lanes,
+                                   std::optional<size_t> spiked, double* tap) {
+  BeginFrame();
+  const Pair<double> pair = {before, frame_v, nullptr, lanes, static_cast<size_t>(grid_size_) / 8};
+  if (spiked) {
+    // The partial sum that the cell's change went into, once more.
+    const size_t lane = *spiked % lanes;
+    const size_t row = *spiked / lanes / (8 * pair.eighth);
+    const size_t part = *spiked / lanes % (8 * pair.eighth) / pair.eighth;
+    const size_t unit = (row * 8 * pair.eighth) / kSumLeaf;
+    double sum = 0.0;
+    for (size_t k = part; k < kSumLeaf; k += 8) {
+      const size_t at = pair.PlaceOf(unit * kSumLeaf + k, lane);
+      sum += std::fabs(frame_v[at] * kMvPerV - before[at] * kMvPerV);
+    }
+    tap[(unit * kTapVectors + part) * lanes + lane] = sum;
+  }
+  AddTappedLeaves(tap, before, frame_v, cells_ / pair.Unit(),
+                  {leaf_energies_.data(), leaf_sums_.data() + frame_at_ / kSumLeaf}, &sums_);
+  at_ = cells_;
+  EndFrame(pair);
+}
+
 void FeatureAccumulator::BeginFrame() {
   sums_.largest = LargestToBeat();
   sums_.per_cell = close_;
@@ -281,7 +305,7 @@ std::span<const double> FeatureAccumulator::ChangesOf(const Pair<T>& pair) {
   for (size_t lane = 0; lane < pair.lanes; ++lane) {
     double* const changes = changes_.data() + lane * part;
     for (size_t k = 0; k < part; ++k) {
-      const size_t at = k * pair.lanes + lane;
+      const size_t at = pair.PlaceOf(k, lane);
       changes[k] = std::fabs(double{pair.after[at]} * kMvPerV - double{pair.before[at]} * kMvPerV);
     }
   }

@@ -136,6 +136,12 @@ class FeatureAccumulator {
   void Advance(const T* before, const T* frame_v, size_t ready, const Cell* changed,
                size_t lanes = 1);
 
+  // A whole frame by eighths, with what the step kernel has gathered of it, kTapVectors vectors for
+  // each unit (kernel_simd.h). `before` is the last frame, unchanged; if there was a spike in
+  // `spiked` before the step, `tap` is of the frame with it, and is mended.
+  void AddTapped(const double* before, const double* frame_v, size_t lanes,
+                 std::optional<size_t> spiked, double* tap);
+
   // The same for frames that were gathered as drafts, of a grid whose side is a multiple of 128.
   // Whether there may be drafts now, and with what they begin.
   bool TakesDrafts() const { return frames_ > 0 && grid_size_ % int64_t{kSumLeaf} == 0; }
@@ -175,11 +181,18 @@ class FeatureAccumulator {
     const T* before;
     const T* after;
     const Cell* changed;
-    size_t lanes;  // by which both lie; 1: by columns
+    size_t lanes;       // by which both lie; 1: by columns
+    size_t eighth = 0;  // unless 0, the vectors of an eighth of a row: they lie by eighths
 
     // Values that are taken in at once: a leaf in each lane.
     size_t Unit() const { return kSumLeaf * lanes; }
 
+    // Where the k-th cell of a lane is.
+    size_t PlaceOf(size_t k, size_t lane) const {
+      if (eighth == 0) return k * lanes + lane;
+      const size_t column = k % (8 * eighth);
+      return (k - column + column % 8 * eighth + column / 8) * lanes + lane;
+    }
     double Before(size_t k) const {
       return changed != nullptr && changed->index == k ? changed->volt : double{before[k]};
     }

@@ -12,6 +12,7 @@
 
 #include "server/engine/kernel.h"
 #include "server/engine/reach.h"
+#include "server/engine/sum_simd.h"
 
 namespace mfn::engine {
 
@@ -35,6 +36,7 @@ enum class CellOrder {
   kColumns,  // as they stand
   kLanes,    // neighbours lie in the vectors beside, but at the ends of a lane's part
   kBands,    // every lane has a row of its own, with neighbours in the vectors beside. Mfn only
+  kEighths,  // by bands, and of a row every eighth column lies beside each other (StepGridTapped)
 };
 
 inline constexpr size_t kMaxBlockRows = 32;
@@ -85,6 +87,19 @@ struct RowBlock {
 // has no limit for, nothing is said. Without, the new state must be known to be WithinLimits.
 bool StepRows(const KernelParams& params, const RowBlock<double>& block, Reach* seen);
 bool StepRows(const KernelParams& params, const RowBlock<float>& block, Reach* seen);
+
+// A whole grid by eighths, of Mfn as it is: as StepRows, and what the features need of the field is
+// gathered while the old and the new one are in registers. Every eighth cell of a leaf of their
+// sums goes to one partial sum, and in this order of the columns one stays in a register while a
+// row's share of it passes.
+//
+// `tap` receives for each unit, a leaf in every lane and one row or two, kTapVectors vectors: the
+// eight partial sums of |h - h before|, h = v * 1000, then the leaf's sum of h * h. Aligned. It is
+// that of the new field as it was written; if it is settled, TapSettled makes it anew.
+inline constexpr size_t kTapVectors = 9;
+bool StepGridTapped(const KernelParams& params, const RowBlock<double>& block, Reach* seen,
+                    double* tap);
+void TapSettled(const RowBlock<double>& block, double* tap);
 
 // Threshold, clamps and counts for `width` cells of a new state, in place. The field is not clamped
 // if quantum_jitter.

@@ -108,6 +108,7 @@ template <typename T>
 StepCounts Stepper<T>::Step(const KernelParams& params, const std::optional<Spike>& spike,
                             Generator& generator, FeatureAccumulator* features) {
   if (!strips_.empty()) return strips_.Step(params, {&spike, 1}, nullptr, &reach_);
+  if (order_ == CellOrder::kEighths) return StepTapped(params, spike, features);
   const size_t spiked = spike ? Place(spike->row, spike->column) : 0;
   const FeatureAccumulator::Cell unspiked = {spiked, static_cast<double>(now_.field[spiked])};
   AddSpike(spike);

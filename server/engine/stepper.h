@@ -120,9 +120,14 @@ class Stepper {
     return {state.field + at, state.activator + at, state.inhibitor + at};
   }
   void FillZeroRows();
+  bool HasEighths(const KernelParams& params) const;
+  void TurnEighths(bool back, const T* from, T* to) const;
+  StepCounts StepTapped(const KernelParams& params, const std::optional<Spike>& spike,
+                        FeatureAccumulator* features);
+  bool ByBands() const { return order_ == CellOrder::kBands || order_ == CellOrder::kEighths; }
   // Rows of vectors, if the state lies by bands.
-  size_t Rows() const { return order_ == CellOrder::kBands ? n_ / lanes_ : n_; }
-  size_t RowCells() const { return order_ == CellOrder::kBands ? n_ * lanes_ : n_; }
+  size_t Rows() const { return ByBands() ? n_ / lanes_ : n_; }
+  size_t RowCells() const { return ByBands() ? n_ * lanes_ : n_; }
   size_t Place(size_t row, size_t column) const;
   void AddSpike(const std::optional<Spike>& spike);
   const T* RowOf(const T* array, const KernelParams& params, ptrdiff_t row) const;

@@ -96,6 +96,9 @@ void Stepper<T>::Arrange(const KernelParams& params, int64_t steps, bool feature
     TurnGrid(params, turn);
     order_ = CellOrder::kBands;
     lanes_ = lanes;
+    if (!HasEighths(params)) return;
+    TurnGrid(params, [&](size_t, size_t, const T* at, T* to) { TurnEighths(false, at, to); });
+    order_ = CellOrder::kEighths;
     return;
   }
   if (HasLaneOrder(n_, lanes)) {
@@ -121,6 +124,10 @@ void Stepper<T>::ArrangeByColumns(const KernelParams& params, Team* team) {
   const auto turn = [](size_t rows, size_t n, const T* from, T* to) {
     LanesToColumns(rows, n, from, to);
   };
+  if (order_ == CellOrder::kEighths) {
+    TurnGrid(params, [&](size_t, size_t, const T* at, T* to) { TurnEighths(true, at, to); });
+    order_ = CellOrder::kBands;
+  }
   if (order_ == CellOrder::kBands) TurnGrid(params, turn);
   if (!strips_.empty()) {
     const auto from = [&](size_t row) { return strips_.Row(row); };
@@ -143,9 +150,11 @@ void Stepper<T>::ArrangeByColumns(const KernelParams& params, Team* team) {
 template <typename T>
 size_t Stepper<T>::Place(size_t row, size_t column) const {
   if (order_ == CellOrder::kColumns) return row * n_ + column;
-  if (order_ == CellOrder::kBands) {
+  if (ByBands()) {
     const size_t rows = n_ / lanes_;
-    return (row % rows * n_ + column) * lanes_ + row / rows;
+    const size_t place =
+        order_ == CellOrder::kEighths ? column % 8 * (n_ / 8) + column / 8 : column;
+    return (row % rows * n_ + place) * lanes_ + row / rows;
   }
   const size_t part = n_ / lanes_;
   return row * n_ + column % part * lanes_ + column / part;
@@ -157,6 +166,8 @@ template void Stepper<double>::Arrange(const KernelParams&, int64_t, bool, Team*
 template void Stepper<float>::Arrange(const KernelParams&, int64_t, bool, Team*);
 template void Stepper<double>::ArrangeByColumns(const KernelParams&, Team*);
 template void Stepper<float>::ArrangeByColumns(const KernelParams&, Team*);
+template bool Stepper<double>::HasBands(const KernelParams&) const;
+template bool Stepper<float>::HasBands(const KernelParams&) const;
 template size_t Stepper<double>::Place(size_t, size_t) const;
 template size_t Stepper<float>::Place(size_t, size_t) const;
 

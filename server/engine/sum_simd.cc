@@ -327,6 +327,37 @@ void AddByLanes(const T* before, const T* after, size_t lanes, size_t leaves, si
   }
 }
 
+template <bool kPerCell>
+void AddTappedOf(const double* tap, const double* before, const double* after, size_t lane_leaves,
+                 const LeafSums& to, FrameSums* frame) {
+  const Wide d;
+  HWY_ALIGN double values[kLanes];
+  Totals totals(*frame);
+  for (size_t leaf = 0; leaf < lane_leaves; ++leaf, tap += 9 * kLanes) {
+    const size_t first = leaf * kSumLeaf * kLanes;
+    Sums<8> sums;
+    for (size_t q = 0; q < 8; ++q) sums.change[q] = hn::Load(d, tap + q * kLanes);
+    if constexpr (kPerCell) {
+      sums.square = AddGroups<Changes::kSquared, 8>(before + first, after + first, kLanes,
+                                                    8 * kLanes, nullptr)
+                        .square;
+    }
+    totals.Add<kPerCell>(sums, before + first, after + first, kLanes, 8 * kLanes);
+    hn::Store(hn::Add(HalfTree(sums.change), HalfTree(sums.change + 4)), d, values);
+    for (size_t k = 0; k < kLanes; ++k) {
+      to.changes[k * lane_leaves + leaf] = values[k];
+      to.energies[k * lane_leaves + leaf] = tap[8 * kLanes + k];
+    }
+  }
+  totals.AddTo(frame);
+}
+
+void AddTapped(const double* tap, const double* before, const double* after, size_t lane_leaves,
+               const LeafSums& to, FrameSums* frame) {
+  frame->per_cell ? AddTappedOf<true>(tap, before, after, lane_leaves, to, frame)
+                  : AddTappedOf<false>(tap, before, after, lane_leaves, to, frame);
+}
+
 void LeavesOfDoubles(const double* before, const double* after, size_t leaves, double* change,
                      const LeafSums& to, FrameSums* frame) {
   AddLeaves(before, after, leaves, change, to, frame);
@@ -377,6 +408,7 @@ HWY_EXPORT(LeavesOfDoubles);
 HWY_EXPORT(LeavesOfFloats);
 HWY_EXPORT(DoublesByLanes);
 HWY_EXPORT(FloatsByLanes);
+HWY_EXPORT(AddTapped);
 HWY_EXPORT(BitsOfAbove);
 
 double SumVectors(const double* a, size_t n) { return HWY_DYNAMIC_DISPATCH(SumOfValues)(a, n); }
@@ -409,6 +441,11 @@ void AddFrameByLanes(const double* before, const double* after, size_t lanes, si
 void AddFrameByLanes(const float* before, const float* after, size_t lanes, size_t leaves,
                      size_t lane_leaves, const LeafSums& to, FrameSums* sums) {
   HWY_DYNAMIC_DISPATCH(FloatsByLanes)(before, after, lanes, leaves, lane_leaves, to, sums);
+}
+
+void AddTappedLeaves(const double* tap, const double* before, const double* after,
+                     size_t lane_leaves, const LeafSums& to, FrameSums* sums) {
+  HWY_DYNAMIC_DISPATCH(AddTapped)(tap, before, after, lane_leaves, to, sums);
 }
 
 void BitsAbove(const double* a, size_t n, double threshold, uint64_t* words) {

@@ -61,6 +61,12 @@ void AddFrameByLanes(const double* before, const double* after, size_t lanes, si
 void AddFrameByLanes(const float* before, const float* after, size_t lanes, size_t leaves,
                      size_t lane_leaves, const LeafSums& to, FrameSums* sums);
 
+// A whole frame by eighths, of which the step kernel has gathered `tap` (kernel_simd.h); both
+// frames are looked at only where a change may be larger than sums->largest, or if sums are
+// per_cell.
+void AddTappedLeaves(const double* tap, const double* before, const double* after,
+                     size_t lane_leaves, const LeafSums& to, FrameSums* sums);
+
 // Bit k of words (bit k % 64 of word k / 64): a[k] > threshold; NaN is false. Bits from n up to the
 // end of the last word are zero.
 void BitsAbove(const double* a, size_t n, double threshold, uint64_t* words);
