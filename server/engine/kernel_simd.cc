@@ -9,7 +9,6 @@
 #define HWY_TARGET_INCLUDE "server/engine/kernel_simd.cc"
 #include "hwy/foreach_target.h"
 // The above must come first.
-#include <algorithm>
 #include <variant>
 
 #include "hwy/highway.h"

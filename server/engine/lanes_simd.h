@@ -10,6 +10,9 @@
 // If the sequence is a row, that concerns two vectors of each row. If it is a whole grid, the parts
 // are bands of rows: rows of vectors, in which each lane has a row of its own, and only the first
 // and the last of these rows have neighbours in another lane.
+//
+// By eighths, such a row has its columns by their remainder of eight: column c of n is at c % 8 *
+// (n / 8) + c / 8. Neighbours are n / 8 vectors away, but in the first and the last eighth.
 
 #ifndef MFN_SERVER_ENGINE_LANES_SIMD_H_
 #define MFN_SERVER_ENGINE_LANES_SIMD_H_
