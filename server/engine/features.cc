@@ -182,7 +182,7 @@ void FeatureAccumulator::AddTapped(const double* before, const double* frame_v, 
     }
     tap[(unit * kTapVectors + part) * lanes + lane] = sum;
   }
-  AddTappedLeaves(tap, before, frame_v, cells_ / pair.Unit(),
+  AddTappedLeaves(tap, before, frame_v, cells_ / pair.Unit(), pair.eighth,
                   {leaf_energies_.data(), leaf_sums_.data() + frame_at_ / kSumLeaf}, &sums_);
   at_ = cells_;
   EndFrame(pair);

@@ -49,6 +49,34 @@ void ToColumns(size_t rows, size_t n, const T* from, T* to) {
   }
 }
 
+void DoublesToEighths(size_t n, const double* from, double* to) {
+  const hn::ScalableTag<double> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto strides = Strides(d, n * n / lanes);
+  for (size_t row = 0; row < n / lanes; ++row, from += n) {
+    for (size_t q = 0; q < 8; ++q) {
+      for (size_t j = q; j < n; j += 8, to += lanes) {
+        hn::StoreU(hn::GatherIndex(d, from + j, strides), d, to);
+      }
+    }
+  }
+}
+
+void DoublesFromEighths(size_t n, const double* from, double* to) {
+  const hn::ScalableTag<double> d;
+  const size_t lanes = hn::Lanes(d);
+  const size_t rows = n / lanes;
+  const auto strides = Strides(d, n / 8 * lanes);
+  for (size_t k = 0; k < lanes; ++k) {
+    for (size_t row = 0; row < rows; ++row) {
+      for (size_t j = 0; j < n; j += lanes, to += lanes) {
+        const double* const at = from + (row * n + j % 8 * (n / 8) + j / 8) * lanes + k;
+        hn::StoreU(hn::GatherIndex(d, at, strides), d, to);
+      }
+    }
+  }
+}
+
 size_t LanesOfDouble() { return hn::Lanes(hn::ScalableTag<double>()); }
 size_t LanesOfFloat() { return hn::Lanes(hn::ScalableTag<float>()); }
 void DoublesToLanes(size_t rows, size_t n, const double* from, double* to) {
@@ -76,6 +104,8 @@ HWY_EXPORT(DoublesToLanes);
 HWY_EXPORT(FloatsToLanes);
 HWY_EXPORT(DoublesToColumns);
 HWY_EXPORT(FloatsToColumns);
+HWY_EXPORT(DoublesToEighths);
+HWY_EXPORT(DoublesFromEighths);
 
 size_t VectorLanes(double) { return HWY_DYNAMIC_DISPATCH(LanesOfDouble)(); }
 
@@ -95,6 +125,14 @@ void LanesToColumns(size_t rows, size_t n, const double* from, double* to) {
 
 void LanesToColumns(size_t rows, size_t n, const float* from, float* to) {
   HWY_DYNAMIC_DISPATCH(FloatsToColumns)(rows, n, from, to);
+}
+
+void ColumnsToEighths(size_t n, const double* from, double* to) {
+  HWY_DYNAMIC_DISPATCH(DoublesToEighths)(n, from, to);
+}
+
+void EighthsToColumns(size_t n, const double* from, double* to) {
+  HWY_DYNAMIC_DISPATCH(DoublesFromEighths)(n, from, to);
 }
 
 }  // namespace mfn::engine

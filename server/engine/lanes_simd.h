@@ -40,6 +40,11 @@ void ColumnsToLanes(size_t rows, size_t n, const float* from, float* to);
 void LanesToColumns(size_t rows, size_t n, const double* from, double* to);
 void LanesToColumns(size_t rows, size_t n, const float* from, float* to);
 
+// A grid of side n, a multiple of 8 and of the lanes, from its columns to eighths by bands, and
+// back.
+void ColumnsToEighths(size_t n, const double* from, double* to);
+void EighthsToColumns(size_t n, const double* from, double* to);
+
 }  // namespace mfn::engine
 
 #endif  // MFN_SERVER_ENGINE_LANES_SIMD_H_

@@ -93,12 +93,14 @@ void Stepper<T>::Arrange(const KernelParams& params, int64_t steps, bool feature
   };
   if (features) {
     if (!HasBands(params)) return;
-    TurnGrid(params, turn);
-    order_ = CellOrder::kBands;
+    const bool eighths = HasEighths(params);
+    if (eighths) {
+      TurnGrid(params, [&](size_t, size_t, const T* at, T* to) { TurnEighths(false, at, to); });
+    } else {
+      TurnGrid(params, turn);
+    }
+    order_ = eighths ? CellOrder::kEighths : CellOrder::kBands;
     lanes_ = lanes;
-    if (!HasEighths(params)) return;
-    TurnGrid(params, [&](size_t, size_t, const T* at, T* to) { TurnEighths(false, at, to); });
-    order_ = CellOrder::kEighths;
     return;
   }
   if (HasLaneOrder(n_, lanes)) {
@@ -126,7 +128,6 @@ void Stepper<T>::ArrangeByColumns(const KernelParams& params, Team* team) {
   };
   if (order_ == CellOrder::kEighths) {
     TurnGrid(params, [&](size_t, size_t, const T* at, T* to) { TurnEighths(true, at, to); });
-    order_ = CellOrder::kBands;
   }
   if (order_ == CellOrder::kBands) TurnGrid(params, turn);
   if (!strips_.empty()) {

@@ -8,39 +8,21 @@
 #include "server/engine/stepper.h"
 
 namespace mfn::engine {
-namespace {
-
-// Rows of vectors of n columns, from the columns as they stand to eighths, or back.
-template <size_t kLanes, typename T>
-void MoveColumns(size_t rows, size_t n, bool back, const T* from, T* to) {
-  for (size_t row = 0; row < rows; ++row, from += n * kLanes, to += n * kLanes) {
-    for (size_t c = 0; c < n; ++c) {
-      const size_t there = (c % 8 * (n / 8) + c / 8) * kLanes;
-      const T* const source = from + (back ? there : c * kLanes);
-      T* const target = to + (back ? c * kLanes : there);
-      for (size_t k = 0; k < kLanes; ++k) target[k] = source[k];
-    }
-  }
-}
-
-}  // namespace
-
 // A unit of the tap is one row of vectors or two, and the grid is one block of an even number.
 template <typename T>
 bool Stepper<T>::HasEighths(const KernelParams& params) const {
   const size_t lanes = VectorLanes(T{0});
   return std::is_same_v<T, double> && HasBands(params) && params.turing_enabled &&
          !params.inhibitor_sees_new_activator && (n_ == kSumLeaf || n_ == kSumLeaf / 2) &&
-         (lanes == 2 || lanes == 4 || lanes == 8) && n_ / lanes <= kMaxBlockRows;
+         lanes <= 8 && n_ / lanes <= kMaxBlockRows;
 }
 
-// Of one array by bands.
+// Of one array.
 template <typename T>
 void Stepper<T>::TurnEighths(bool back, const T* from, T* to) const {
-  const size_t rows = n_ / lanes_;
-  lanes_ == 8   ? MoveColumns<8>(rows, n_, back, from, to)
-  : lanes_ == 4 ? MoveColumns<4>(rows, n_, back, from, to)
-                : MoveColumns<2>(rows, n_, back, from, to);
+  if constexpr (std::is_same_v<T, double>) {
+    back ? EighthsToColumns(n_, from, to) : ColumnsToEighths(n_, from, to);
+  }
 }
 
 template <typename T>

@@ -214,6 +214,18 @@ HWY_NOINLINE double LargestOfGroups(const T* before, const T* after, size_t pitc
   return hn::GetLane(hn::MaxOfLanes(d, largest));
 }
 
+// The largest change of n values, a number of vectors.
+HWY_NOINLINE double LargestOf(const double* before, const double* after, size_t n) {
+  const Wide d;
+  const V scale = hn::Set(d, 1000.0);
+  V largest = hn::Zero(d);
+  for (size_t k = 0; k < n; k += kLanes) {
+    const V h = hn::Mul(LoadWide(after + k), scale);
+    largest = hn::Max(largest, hn::Abs(hn::Sub(h, hn::Mul(LoadWide(before + k), scale))));
+  }
+  return hn::GetLane(hn::MaxOfLanes(d, largest));
+}
+
 // A FrameSums while it is in registers.
 struct Totals {
   V sum, square;
@@ -221,6 +233,31 @@ struct Totals {
 
   explicit Totals(const FrameSums& from)
       : sum(hn::Zero(Wide())), square(hn::Zero(Wide())), largest(hn::Set(Wide(), from.largest)) {}
+
+  // All but the largest change.
+  template <bool kPerCell, size_t kVectors>
+  HWY_INLINE void Take(const Sums<kVectors>& sums) {
+    for (size_t q = 0; q < kVectors; ++q) {
+      sum = hn::Add(sum, sums.change[q]);
+      if constexpr (!kPerCell) {
+        square = hn::Add(square, hn::Mul(sums.change[q], sums.change[q]));
+      }
+    }
+    if constexpr (kPerCell) square = hn::Add(square, sums.square);
+  }
+
+  // The largest change of a leaf by eighths, of so many vectors each.
+  HWY_INLINE void LookAt(const Sums<8>& sums, const double* before, const double* after,
+                         size_t eighth) {
+    const Wide d;
+    for (size_t q = 0; q < 8; ++q) {
+      if (HWY_LIKELY(hn::AllTrue(d, hn::Le(sums.change[q], largest)))) continue;
+      for (size_t at = q * eighth; at < kSumLeaf; at += 8 * eighth) {
+        const double here = LargestOf(before + at * kLanes, after + at * kLanes, eighth * kLanes);
+        largest = hn::Max(largest, hn::Set(d, here));
+      }
+    }
+  }
 
   // No change is larger than the sum that it went into, and sums are seldom larger than what was
   // seen before.
@@ -329,7 +366,7 @@ void AddByLanes(const T* before, const T* after, size_t lanes, size_t leaves, si
 
 template <bool kPerCell>
 void AddTappedOf(const double* tap, const double* before, const double* after, size_t lane_leaves,
-                 const LeafSums& to, FrameSums* frame) {
+                 size_t eighth, const LeafSums& to, FrameSums* frame) {
   const Wide d;
   HWY_ALIGN double values[kLanes];
   Totals totals(*frame);
@@ -342,7 +379,8 @@ void AddTappedOf(const double* tap, const double* before, const double* after, s
                                                     8 * kLanes, nullptr)
                         .square;
     }
-    totals.Add<kPerCell>(sums, before + first, after + first, kLanes, 8 * kLanes);
+    totals.Take<kPerCell>(sums);
+    totals.LookAt(sums, before + first, after + first, eighth);
     hn::Store(hn::Add(HalfTree(sums.change), HalfTree(sums.change + 4)), d, values);
     for (size_t k = 0; k < kLanes; ++k) {
       to.changes[k * lane_leaves + leaf] = values[k];
@@ -353,9 +391,9 @@ void AddTappedOf(const double* tap, const double* before, const double* after, s
 }
 
 void AddTapped(const double* tap, const double* before, const double* after, size_t lane_leaves,
-               const LeafSums& to, FrameSums* frame) {
-  frame->per_cell ? AddTappedOf<true>(tap, before, after, lane_leaves, to, frame)
-                  : AddTappedOf<false>(tap, before, after, lane_leaves, to, frame);
+               size_t eighth, const LeafSums& to, FrameSums* frame) {
+  frame->per_cell ? AddTappedOf<true>(tap, before, after, lane_leaves, eighth, to, frame)
+                  : AddTappedOf<false>(tap, before, after, lane_leaves, eighth, to, frame);
 }
 
 void LeavesOfDoubles(const double* before, const double* after, size_t leaves, double* change,
@@ -444,8 +482,8 @@ void AddFrameByLanes(const float* before, const float* after, size_t lanes, size
 }
 
 void AddTappedLeaves(const double* tap, const double* before, const double* after,
-                     size_t lane_leaves, const LeafSums& to, FrameSums* sums) {
-  HWY_DYNAMIC_DISPATCH(AddTapped)(tap, before, after, lane_leaves, to, sums);
+                     size_t lane_leaves, size_t eighth, const LeafSums& to, FrameSums* sums) {
+  HWY_DYNAMIC_DISPATCH(AddTapped)(tap, before, after, lane_leaves, eighth, to, sums);
 }
 
 void BitsAbove(const double* a, size_t n, double threshold, uint64_t* words) {

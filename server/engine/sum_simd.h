@@ -63,9 +63,9 @@ void AddFrameByLanes(const float* before, const float* after, size_t lanes, size
 
 // A whole frame by eighths, of which the step kernel has gathered `tap` (kernel_simd.h); both
 // frames are looked at only where a change may be larger than sums->largest, or if sums are
-// per_cell.
+// per_cell. An eighth of a row is so many vectors.
 void AddTappedLeaves(const double* tap, const double* before, const double* after,
-                     size_t lane_leaves, const LeafSums& to, FrameSums* sums);
+                     size_t lane_leaves, size_t eighth, const LeafSums& to, FrameSums* sums);
 
 // Bit k of words (bit k % 64 of word k / 64): a[k] > threshold; NaN is false. Bits from n up to the
 // end of the last word are zero.
