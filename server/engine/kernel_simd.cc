@@ -9,6 +9,7 @@
 #define HWY_TARGET_INCLUDE "server/engine/kernel_simd.cc"
 #include "hwy/foreach_target.h"
 // The above must come first.
+#include <type_traits>
 #include <variant>
 
 #include "hwy/highway.h"
@@ -79,7 +80,7 @@ HWY_INLINE void StepAllRows(D d, const Work<D, Kinetics>& work, const Part& part
   const auto& block = work.block;
   size_t row = 0;
   size_t end = block.rows;
-  if constexpr (Kinetics::kBands && kSide == Side::kVectorBefore && !kParts) {
+  if constexpr (Kinetics::kBands && kSide != Side::kCellBefore && !kParts) {
     if (block.order == CellOrder::kBands && block.first) {
       StepSomeRows<Kinetics, kWatch, Turn::kAbove, kSide, false, 2>(d, work, 0, part, seen);
       row = 2;
@@ -95,7 +96,7 @@ HWY_INLINE void StepAllRows(D d, const Work<D, Kinetics>& work, const Part& part
   }
   if ((end - row) % 2 == 0) return;
   const size_t at = block.up ? row : end - 1;
-  StepSomeRows<Kinetics, kWatch, Turn::kNone, kSide, kParts, 1>(d, work, at, part, seen);
+  StepSomeRows<Kinetics, kWatch, Turn::kNone, Side::kAny, true, 1>(d, work, at, part, seen);
 }
 
 // The vectors that StepAllParts has put aside, to where they belong.
@@ -129,27 +130,37 @@ HWY_INLINE void StepAllParts(D d, const Work<D, Kinetics>& work, Seen<D>* seen) 
   const ptrdiff_t width = static_cast<ptrdiff_t>(block.width);
   Part part;
   Next<T>(width, &part);
-  if (part.end == width || block.order == CellOrder::kBands) {
-    return StepAllRows<Kinetics, kWatch, kSide, false>(d, work, part, seen);
+  if (part.end == width || block.order == CellOrder::kBands || kSide == Side::kAny) {
+    return StepAllRows<Kinetics, kWatch, kSide, false>(d, work, {0, width}, seen);
   }
-  part.first_aside = block.aside;
-  for (ptrdiff_t k = 1; part.begin < width; ++k, Next<T>(width, &part)) {
-    if (block.aside != 0) part.last_aside = block.aside + (k + 1) * lanes - part.end;
-    StepAllRows<Kinetics, kWatch, kSide, true>(d, work, part, seen);
+  if constexpr (kSide != Side::kAny) {
+    part.first_aside = block.aside;
+    for (ptrdiff_t k = 1; part.begin < width; ++k, Next<T>(width, &part)) {
+      if (block.aside != 0) part.last_aside = block.aside + (k + 1) * lanes - part.end;
+      StepAllRows<Kinetics, kWatch, kSide, true>(d, work, part, seen);
+    }
+    if (block.aside != 0) PutBack<Kinetics>(d, block);
   }
-  if (block.aside != 0) PutBack<Kinetics>(d, block);
 }
+
+// What is worth a form of its own, which takes long to compile: the reference's chemistry while
+// nothing needs to be looked at.
+template <class Kinetics, bool kWatch, class D>
+constexpr bool kHasSides =
+    std::is_same_v<Kinetics, MfnKinetics> && !kWatch && hn::MaxLanes(D()) > 1;
 
 template <class Kinetics, bool kWatch, class D>
 bool StepBlock(D d, const KernelParams& p, const RowBlock<hn::TFromD<D>>& block, Reach* reach) {
   const Work<D, Kinetics> work = MakeWork<Kinetics>(d, p, block);
   Seen<D> seen = NothingSeen(d);
-  if (!Kinetics::kBands || work.side.one > 0) {
+  if (!kHasSides<Kinetics, kWatch, D> || work.side.one > 0) {
     StepAllParts<Kinetics, kWatch, Side::kAny>(d, work, &seen);
-  } else if (block.order == CellOrder::kColumns) {
-    StepAllParts<Kinetics, kWatch, Side::kCellBefore>(d, work, &seen);
-  } else {
-    StepAllParts<Kinetics, kWatch, Side::kVectorBefore>(d, work, &seen);
+  } else if constexpr (kHasSides<Kinetics, kWatch, D>) {
+    if (block.order == CellOrder::kColumns) {
+      StepAllParts<Kinetics, kWatch, Side::kCellBefore>(d, work, &seen);
+    } else {
+      StepAllParts<Kinetics, kWatch, Side::kVectorBefore>(d, work, &seen);
+    }
   }
   if constexpr (kWatch) Widen<Kinetics>(d, seen, reach);
   return AllInside<Kinetics, kWatch>(d, p, seen);
@@ -203,8 +214,11 @@ bool StepFloat(const KernelParams& p, const RowBlock<float>& block, Reach* seen)
 bool StepDoubleTapped(const KernelParams& p, const RowBlock<double>& block, Reach* seen,
                       double* tap) {
   const hn::ScalableTag<double> d;
-  return seen != nullptr ? StepTapped<true>(d, p, block, seen, tap)
-                         : StepTapped<false>(d, p, block, nullptr, tap);
+  if constexpr (hn::MaxLanes(d) > 1) {
+    return seen != nullptr ? StepTapped<true>(d, p, block, seen, tap)
+                           : StepTapped<false>(d, p, block, nullptr, tap);
+  }
+  return false;  // there are no bands of one lane
 }
 void TapAnew(const RowBlock<double>& block, double* tap) {
   TapGrid(hn::ScalableTag<double>(), block, tap);

@@ -143,6 +143,7 @@ HWY_INLINE void StepTwoTapped(D d, const Work<D, MfnKinetics>& work, Cursor<doub
         at.Advance(lanes);
       }
     } else {
+      w.side = {-eighth, eighth};
       for (ptrdiff_t j = 0; j < eighth; j += lanes) {
         StepVector<MfnKinetics, kWatch, false, false, kTurn, kSide, 2>(d, w, at, &tap, &inner);
         at.Advance(lanes);
@@ -195,9 +196,13 @@ bool StepTapped(D d, const KernelParams& p, const RowBlock<double>& block, Reach
 template <bool kWatch, class D>
 bool StepTapped(D d, const KernelParams& p, const RowBlock<double>& block, Reach* reach,
                 double* tap) {
-  return block.width == kSumLeaf * hn::Lanes(d)
-             ? StepTapped<kWatch, Side::kSixteenBefore>(d, p, block, reach, tap)
-             : StepTapped<kWatch, Side::kEightBefore>(d, p, block, reach, tap);
+  if constexpr (kWatch) {
+    return StepTapped<kWatch, Side::kAny>(d, p, block, reach, tap);
+  } else {
+    return block.width == kSumLeaf * hn::Lanes(d)
+               ? StepTapped<kWatch, Side::kSixteenBefore>(d, p, block, reach, tap)
+               : StepTapped<kWatch, Side::kEightBefore>(d, p, block, reach, tap);
+  }
 }
 
 }  // namespace HWY_NAMESPACE
