@@ -207,6 +207,29 @@ class Strips<T>::Sweep {
   Reach seen_ = kNothingSeen;
 };
 
+// All strips. Whoever comes first to one or to one beside it gives its borders away.
+template <typename T>
+void Strips<T>::SweepTogether(const KernelParams& params,
+                              std::span<const std::optional<Spike>> spikes, bool up, Watch watch,
+                              Team* team, StepCounts* counts, Reach* seen) {
+  std::array<std::once_flag, kMaxStrips> given;
+  std::atomic<size_t> next{0};
+  std::mutex mutex;
+  const auto work = [&](size_t) {
+    for (size_t k; (k = next.fetch_add(1, std::memory_order_relaxed)) < count();) {
+      for (const size_t beside : {k, (k + 1) % count(), (k + count() - 1) % count()}) {
+        std::call_once(given[beside], [&] { GiveBorders(params, spikes.size(), beside); });
+      }
+      Sweep sweep(*this, params, strips_[k], spikes, up, watch);
+      sweep.Run();
+      const std::lock_guard lock(mutex);
+      *counts += sweep.counts();
+      *seen = Union(*seen, sweep.seen());
+    }
+  };
+  team != nullptr ? team->Run(work) : work(0);
+}
+
 template <typename T>
 StepCounts Strips<T>::Step(const KernelParams& params, std::span<const std::optional<Spike>> spikes,
                            Team* team, Reach* reach) {
@@ -223,28 +246,16 @@ StepCounts Strips<T>::Step(const KernelParams& params, std::span<const std::opti
           : Watch::kNone;
   const ptrdiff_t move = 2 * static_cast<ptrdiff_t>(steps);
   const bool up = shift_ - move < -2 * static_cast<ptrdiff_t>(kMaxSteps);
-  // Whoever comes first to a strip or to one beside it gives its borders away.
-  std::array<std::once_flag, kMaxStrips> given;
-  std::atomic<size_t> next{0};
-  std::mutex mutex;
   StepCounts counts;
   Reach seen = kNothingSeen;
-  const auto work = [&](size_t) {
-    for (size_t k; (k = next.fetch_add(1, std::memory_order_relaxed)) < count();) {
-      for (const size_t beside : {k, (k + 1) % count(), (k + count() - 1) % count()}) {
-        std::call_once(given[beside], [&] { GiveBorders(params, steps, beside); });
-      }
-      Sweep sweep(*this, params, strips_[k], spikes, up, watch);
-      sweep.Run();
-      const std::lock_guard lock(mutex);
-      counts += sweep.counts();
-      seen = Union(seen, sweep.seen());
-    }
-  };
-  if (team != nullptr && count() > 1) {
-    team->Run(work);
+  if (count() == 1) {
+    GiveBorders(params, steps, 0);
+    Sweep sweep(*this, params, strips_[0], spikes, up, watch);
+    sweep.Run();
+    counts = sweep.counts();
+    seen = sweep.seen();
   } else {
-    work(0);
+    SweepTogether(params, spikes, up, watch, team, &counts, &seen);
   }
   shift_ += up ? move : -move;
   *reach = watch == Watch::kNone ? expected : Settled(seen, params);

@@ -85,6 +85,8 @@ class Strips {
   }
   const Strip& StripOf(size_t row) const;
   size_t Place(size_t column) const;
+  void SweepTogether(const KernelParams& params, std::span<const std::optional<Spike>> spikes,
+                     bool up, Watch watch, Team* team, StepCounts* counts, Reach* seen);
   void GiveBorders(const KernelParams& params, size_t steps, size_t k);
   void CopyRows(const KernelParams& params, const T* from, size_t rows, T* to) const;
 
