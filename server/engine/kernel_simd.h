@@ -41,8 +41,8 @@ enum class CellOrder {
 
 inline constexpr size_t kMaxBlockRows = 32;
 // Wider rows are taken in parts of so many cells, of which two rows, old and new, and the two
-// before fit into the nearest cache; if rows do not begin at the same place in its lines' order
-// (pages).
+// before fit into the nearest cache, unless rows begin at the same place of a page and compete for
+// the same lines.
 template <typename T>
 inline constexpr size_t kPartCells = 2048 / sizeof(T);
 

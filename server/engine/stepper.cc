@@ -28,7 +28,9 @@ void Stepper<T>::Resize(size_t n, size_t strips) {
   constexpr size_t kPage = 4096 / sizeof(T);
   constexpr size_t kStagger = 11 * kLine;
   n_ = n;
-  room_ = CanBeCut() ? std::min(strips, Strips<T>::kMaxStrips) : 0;
+  room_ = CanBeCut() ? std::clamp<size_t>(n / Strips<T>::kMinRows, 1,
+                                          std::min(strips, Strips<T>::kMaxStrips))
+                     : 0;
   const size_t cells = std::max(n * n + n, room_ > 0 ? Strips<T>::Room(n, room_) : 0);
   const size_t stride = RoundUp(cells + 2 * kLine, kPage) + kStagger;
   memory_.resize(6 * stride);

@@ -14,8 +14,6 @@ namespace {
 constexpr int64_t kManySteps = 24;
 // With features a frame must be whole leaves of the sums in every band.
 constexpr size_t kFeatureUnit = 64;
-// Rows of a strip, at least: what its halo costs must be little beside them.
-constexpr size_t kStripRows = 64;
 
 template <typename T>
 void Copy(size_t rows, size_t n, const T* from, T* to) {
@@ -47,7 +45,7 @@ size_t Stepper<T>::StripsFor(const KernelParams& params, const Team* team) const
   const size_t members = team == nullptr ? 1 : team->members();
   if (params.boundary != Boundary::kPeriodic) return 1;
   if (std::holds_alternative<Mfn>(params.kinetics)) {
-    return std::clamp<size_t>(n_ / kStripRows, 1, std::min(members, room_));
+    return std::min(members, room_);
   }
   return members == 1 && n_ <= kCachedInPlace ? 1 : 0;
 }

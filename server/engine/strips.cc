@@ -1,5 +1,6 @@
 #include "server/engine/strips.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cassert>
@@ -26,10 +27,10 @@ void Strips<T>::Cut(size_t n, size_t count, const StateArrays<T>& memory, CellOr
   order_ = order;
   lanes_ = lanes;
   shift_ = 0;
-  strips_.clear();
+  count_ = count;
   for (size_t k = 0; k < count; ++k) {
     const size_t row = n * k / count;
-    strips_.push_back({row, n * (k + 1) / count - row, row + k * kSpareRows + kSpareRows / 2});
+    strips_[k] = {row, n * (k + 1) / count - row, row + k * kSpareRows + kSpareRows / 2};
   }
 }
 
@@ -77,12 +78,12 @@ void Strips<T>::GiveBorders(const KernelParams& params, size_t steps, size_t k) 
   const ptrdiff_t halo = static_cast<ptrdiff_t>(steps);
   const ptrdiff_t rows = static_cast<ptrdiff_t>(strip.rows);
   if (k > 0 || periodic) {
-    const Strip& above = strips_[(k + strips_.size() - 1) % strips_.size()];
+    const Strip& above = strips_[(k + count_ - 1) % count_];
     CopyRows(params, At(strip, 0, shift_), steps,
              At(above, static_cast<ptrdiff_t>(above.rows), shift_));
   }
-  if (k + 1 < strips_.size() || periodic) {
-    const Strip& below = strips_[(k + 1) % strips_.size()];
+  if (k + 1 < count_ || periodic) {
+    const Strip& below = strips_[(k + 1) % count_];
     CopyRows(params, At(strip, rows - halo, shift_), steps, At(below, -halo, shift_));
   }
   if (periodic) return;
@@ -96,7 +97,7 @@ void Strips<T>::GiveBorders(const KernelParams& params, size_t steps, size_t k) 
     std::fill_n(at + inhibitor_, n_, T{0});
   };
   if (k == 0) beyond(-1, 0);
-  if (k + 1 == strips_.size()) beyond(rows, rows - 1);
+  if (k + 1 == count_) beyond(rows, rows - 1);
 }
 
 // One strip's share of some steps. Step s of them has the rows from s - steps on to as many beyond

@@ -1,9 +1,9 @@
 // A grid that is stepped in place. Internal to the engine: stepper.h is the door.
 //
 // The new state of a row is written where, two rows away, the old one is needed no more. Against
-// two states beside each other that halves the memory, and no cache line is read only to be written
-// over: a grid of 256 x 256 stays in a core's own cache. With every step the rows move by two, so
-// sweeps go down and up by turns.
+// two states beside each other that halves the memory in use, and no cache line is read only to be
+// written over: a grid of 256 x 256 stays in a core's own cache. With every step the rows move by
+// two, so sweeps go down and up by turns.
 //
 // A larger grid takes several steps in one sweep, each some rows behind the one before it. Several
 // threads take a strip of rows each; a strip has a halo, rows of its neighbours that are copied
@@ -12,11 +12,10 @@
 #ifndef MFN_SERVER_ENGINE_STRIPS_H_
 #define MFN_SERVER_ENGINE_STRIPS_H_
 
-#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "server/engine/aligned.h"
 #include "server/engine/kernel.h"
@@ -34,26 +33,28 @@ struct StateArrays {
   T* inhibitor = nullptr;
 };
 
-// Not safe for use by two threads at once. Allocates nothing after the first Cut.
+// Not safe for use by two threads at once. Allocates nothing.
 template <typename T>
 class Strips {
  public:
   static constexpr size_t kMaxSteps = 6;
   static constexpr size_t kMaxStrips = 16;
+  // Rows of one of several strips, at least: what its halo costs must be little beside them.
+  static constexpr size_t kMinRows = 64;
   // What each strip needs beyond its rows: room to move, and its halo.
   static constexpr size_t kSpareRows = 6 * kMaxSteps;
 
   // What the arrays of a state need for an n x n grid in `count` strips: values.
   static size_t Room(size_t n, size_t count) { return Pitch(n) * (n + count * kSpareRows); }
 
-  // An n x n grid in `count` strips, at most kMaxStrips, of at least kMaxSteps rows each. The
-  // arrays have Room(n, count) values each; what is in them becomes unspecified. n is a multiple of
-  // the lanes of a vector.
+  // An n x n grid in `count` strips, at most kMaxStrips, of at least as many rows as steps at once.
+  // The arrays have Room(n, count) values each; what is in them becomes unspecified. n is a
+  // multiple of the lanes of a vector.
   void Cut(size_t n, size_t count, const StateArrays<T>& memory, CellOrder order, size_t lanes);
   // Nothing is cut.
-  void Clear() { strips_.clear(); }
-  bool empty() const { return strips_.empty(); }
-  size_t count() const { return strips_.size(); }
+  void Clear() { count_ = 0; }
+  bool empty() const { return count_ == 0; }
+  size_t count() const { return count_; }
 
   // Where a row of the grid lies now.
   StateArrays<T> Row(size_t row) const;
@@ -97,7 +98,8 @@ class Strips {
   CellOrder order_ = CellOrder::kColumns;
   size_t lanes_ = 1;
   ptrdiff_t shift_ = 0;  // rows by which the state has moved
-  std::vector<Strip> strips_;
+  size_t count_ = 0;
+  std::array<Strip, kMaxStrips> strips_;
 };
 
 }  // namespace mfn::engine
